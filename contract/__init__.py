@@ -1,0 +1,1 @@
+"""Stripe's own types, as stripe-python ships them, held against requests and answers."""
