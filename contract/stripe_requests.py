@@ -105,7 +105,9 @@ def routes() -> Tuple[Route, ...]:
                 continue
             calls: List[Tuple[str, str]] = []
             recorder = service(None)
-            recorder._request = recorder._request_stream = lambda method, url, calls=calls, **_: calls.append((method, url))
+            recorder._request = recorder._request_stream = lambda method, url, calls=calls, **_: calls.append(
+                (method, url)
+            )
             signature = inspect.signature(function).parameters.values()
             ids = [p for p in signature if p.kind is p.POSITIONAL_ONLY][1:]  # self is the first
             function(recorder, *("ID" for _ in ids), params=None)

@@ -2,7 +2,14 @@
 
 import pytest
 
-from contract.stripe_requests import STRIPE_JS_PARAMS, decode_form, find_route, request_violations, response_violations, routes
+from contract.stripe_requests import (
+    STRIPE_JS_PARAMS,
+    decode_form,
+    find_route,
+    request_violations,
+    response_violations,
+    routes,
+)
 from contract.stripe_types import violations
 
 METER_EVENT = {
@@ -84,10 +91,22 @@ def test_wrong_parameters(form, param, code):
 @pytest.mark.parametrize(
     "method, path, form",
     [
-        ("POST", "/v1/subscriptions", "customer=cus_1&items[0][price]=p&items[0][quantity]=2&trial_end=now&expand[]=customer"),
-        ("POST", "/v1/subscriptions/sub_1", "pause_collection=&metadata[plan]=&items[0][deleted]=true&items[1][price]=p"),
+        (
+            "POST",
+            "/v1/subscriptions",
+            "customer=cus_1&items[0][price]=p&items[0][quantity]=2&trial_end=now&expand[]=customer",
+        ),
+        (
+            "POST",
+            "/v1/subscriptions/sub_1",
+            "pause_collection=&metadata[plan]=&items[0][deleted]=true&items[1][price]=p",
+        ),
         ("GET", "/v1/prices", "lookup_keys[]=a&lookup_keys[]=b&active=true&created[gte]=1&expand[]=data.product"),
-        ("GET", "/v1/subscriptions/sub_1", "expand[]=latest_invoice.confirmation_secret&expand[]=items.data.price.product"),
+        (
+            "GET",
+            "/v1/subscriptions/sub_1",
+            "expand[]=latest_invoice.confirmation_secret&expand[]=items.data.price.product",
+        ),
         ("GET", "/v1/invoices/in_1", "expand[]=payments.data.payment.payment_intent&expand[]=discounts.source.coupon"),
     ],
 )

@@ -1,0 +1,132 @@
+"""The database: two ways in and no third.
+
+`session` reads, and does Flask-Security's own small writes; every statement stands for itself (AUTOCOMMIT).
+`write()` is one short transaction, which on SQLite takes the write lock at once: reading first and writing later in one
+deferred transaction fails with "database is locked" whatever the time-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, cast
+
+import sqlalchemy as sa
+from flask import Flask, current_app, g
+from flask_alembic import Alembic
+from sqlalchemy import orm
+
+LOCK_TIMEOUT = 10  # seconds that a writer waits for another
+_writing: ContextVar[bool] = ContextVar("writing", default=False)
+
+
+class Base(orm.DeclarativeBase):
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class _AppSession(orm.Session):
+    """A session on the current app's engine."""
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> sa.Engine:
+        return reader()
+
+
+def _scope() -> int:
+    return id(g._get_current_object())
+
+
+session = orm.scoped_session(orm.sessionmaker(class_=_AppSession, expire_on_commit=False), scopefunc=_scope)
+
+
+def init_app(app: Flask) -> None:
+    """Give the app its engine, its migrations (`flask db ...`) and the end of its sessions."""
+    url = sa.make_url(app.config["DATABASE_URL"])
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = make_engine(url)
+    alembic = Alembic(run_mkdir=False, metadatas=Base.metadata, engines=engine)
+    app.config.setdefault("ALEMBIC", {"script_location": str(Path(__file__).parent / "migrations")})
+    app.config.setdefault("ALEMBIC_CONTEXT", {"render_as_batch": True, "compare_type": True})
+    alembic.init_app(app)
+    app.extensions["shop.db"] = (engine, engine.execution_options(isolation_level="AUTOCOMMIT"), alembic)
+    app.teardown_appcontext(_close_session)
+
+
+def make_engine(url: sa.URL) -> sa.Engine:
+    """An engine on which a commit survives a power cut."""
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT}, pool_size=32)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # WAL mode is switched on once, by the first migration: two processes doing it on a fresh file collide.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _close_session(_error: BaseException | None) -> None:
+    if session.registry.has():
+        session.remove()
+
+
+def engine() -> sa.Engine:
+    return cast(sa.Engine, current_app.extensions["shop.db"][0])
+
+
+def reader() -> sa.Engine:
+    return cast(sa.Engine, current_app.extensions["shop.db"][1])
+
+
+def migrations() -> Alembic:
+    return cast(Alembic, current_app.extensions["shop.db"][2])
+
+
+@contextmanager
+def write() -> Iterator[sa.Connection]:
+    """One short transaction: committed at the end, rolled back on an exception."""
+    assert not _writing.get(), "a write is open already"
+    token = _writing.set(True)
+    try:
+        if engine().dialect.name == "sqlite":
+            with reader().connect() as connection, _immediate(connection):
+                yield connection
+        else:
+            with engine().begin() as connection:
+                yield connection
+    finally:
+        _writing.reset(token)
+
+
+@contextmanager
+def _immediate(connection: sa.Connection) -> Iterator[None]:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("COMMIT")
+
+
+def writing() -> bool:
+    """Whether this thread has a write open; no call to Stripe may be made then."""
+    return _writing.get()
+
+
+def insert(table: type[Base]) -> Any:
+    """An INSERT that knows ON CONFLICT, which SQLite and PostgreSQL spell alike."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    return (sqlite if engine().dialect.name == "sqlite" else postgresql).insert(table)
