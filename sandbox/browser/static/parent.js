@@ -1,0 +1,31 @@
+const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1)(:\d+)?$/;
+
+/**
+ * The line to the shop's page. Its port comes in one message from the page that embeds this one, if that page is on this
+ * machine; everything later goes over the port, which nobody else holds.
+ *
+ * start: called with what the page says first. handlers: functions by message type; what they return is sent back.
+ * Returns tell(type, detail).
+ */
+export function connectToShop(start, handlers) {
+  let port;
+  const tell = (type, detail) => port?.postMessage({ type, detail });
+  window.addEventListener("message", ({ source, origin, data, ports }) => {
+    if (port || source !== window.parent || !LOOPBACK.test(origin) || !data?.connect) return;
+    port = ports[0];
+    port.onmessage = async ({ data: { type, detail, number } }) => {
+      const result = await handlers[type]?.(detail);
+      if (number !== undefined) port.postMessage({ answers: number, detail: result });
+    };
+    tell("hello");
+    start(data.hello);
+  });
+  return tell;
+}
+
+/** Keep the frame as high as its content and tell the page which colour scheme it is painted for. */
+export function reportLayout(tell, main, scheme) {
+  const report = () => tell("layout", { height: Math.ceil(main.getBoundingClientRect().height), scheme: scheme() });
+  new ResizeObserver(report).observe(main);
+  return report;
+}

@@ -1,0 +1,88 @@
+const DEFERRED_MODES = ["payment", "subscription", "setup"];
+
+/** A group of elements for one intent, existing (client secret) or still to be made (deferred mode). */
+class Elements {
+  #elements = [];
+
+  constructor(origin, key, options = {}) {
+    this._origin = origin;
+    this._key = key;
+    this._options = options;
+    this._submitted = false;
+    if (options.clientSecret !== undefined) this._intent = parseSecret(options.clientSecret, "elements()");
+    else if (options.mode !== undefined) checkDeferred(options);
+  }
+
+  create(type, options = {}) {
+    if (!(type in ELEMENT_FRAMES)) {
+      throw new IntegrationError(
+        `A valid Element name must be provided. Valid Elements are:\n  ${Object.keys(ELEMENT_FRAMES).join(", ")}; you passed: ${type}.`,
+      );
+    }
+    if (this.getElement(type)) throw new IntegrationError(`Can only create one Element of type ${type}.`);
+    if (type === "payment" && !this._intent && !this._options.mode) {
+      throw new IntegrationError("In order to create a payment element, you must pass a clientSecret or mode when creating the Elements group.");
+    }
+    if (type === "address" && !["shipping", "billing"].includes(options.mode)) {
+      throw new IntegrationError("Missing value for elements.create('address'): options.mode should be 'shipping' or 'billing'.");
+    }
+    const element = new Element(this, type, options);
+    this.#elements.push(element);
+    return element;
+  }
+
+  getElement(type) {
+    return this.#elements.find((element) => element._type === type) ?? null;
+  }
+
+  /** Change appearance, locale, or what a deferred intent will be; never which intent it is. */
+  async update(options = {}) {
+    if ("clientSecret" in options) throw new IntegrationError("elements.update(): clientSecret cannot be changed. Create a new Elements group instead.");
+    this._options = { ...this._options, ...options };
+    if (this._options.mode) checkDeferred(this._options);
+    await Promise.all(this.#elements.map((element) => element._frame?.tell("settings", this._settings())));
+  }
+
+  /** Read the intent again after the server changed it. */
+  async fetchUpdates() {
+    const frame = this.getElement("payment")?._frame;
+    return (await frame?.ask("refresh")) ?? {};
+  }
+
+  /** Check every field and show what is wrong: `{error}` or `{selectedPaymentMethod}`. */
+  async submit() {
+    const payment = mountedPayment(this, "elements.submit()");
+    const checked = await payment._frame.ask("validate");
+    const address = checked.error ? {} : ((await this.getElement("address")?._frame?.ask("validate")) ?? {});
+    this._submitted = !checked.error && !address.error;
+    return address.error ? address : checked;
+  }
+
+  _settings() {
+    const { appearance = {}, locale = "auto", ...rest } = this._options;
+    // Functions and nodes cannot cross to a frame, and no frame needs them.
+    return JSON.parse(JSON.stringify({ key: this._key, appearance, locale, intent: this._intent, deferred: rest.mode ? rest : undefined }));
+  }
+
+  _forget(element) {
+    this.#elements = this.#elements.filter((known) => known !== element);
+  }
+}
+
+function checkDeferred({ mode, amount, currency }) {
+  if (!DEFERRED_MODES.includes(mode)) {
+    throw new IntegrationError(`Invalid value for elements(): mode should be one of the following strings: ${DEFERRED_MODES.join(", ")}. You specified: ${mode}.`);
+  }
+  if (mode !== "setup" && !(Number.isInteger(amount) && amount >= 0)) {
+    throw new IntegrationError(`Invalid value for elements(): amount should be a non-negative integer in the currency's smallest unit. You specified: ${amount}.`);
+  }
+  if (mode !== "setup" && !/^[a-z]{3}$/.test(currency)) {
+    throw new IntegrationError(`Invalid value for elements(): currency should be a three-letter ISO code in lower case. You specified: ${currency}.`);
+  }
+}
+
+function mountedPayment(elements, caller) {
+  const payment = elements instanceof Elements ? elements.getElement("payment") : null;
+  if (payment?._frame) return payment;
+  throw new IntegrationError(`Invalid value for ${caller}: elements should have a mounted Payment Element or Express Checkout Element.`);
+}
