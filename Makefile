@@ -1,0 +1,32 @@
+# The menu: `make` alone shows it. GNU make 3.81 will do.
+
+# The first Python on the path that is new enough; dev.py says what to do when there is none.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	if $$python -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then echo $$python; exit; fi; done; echo python3)
+IN_VENV = .venv/bin/python -m
+
+.PHONY: help run test lint serve sandbox setup
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+run: ## The shop on http://localhost:4242, with a local stand-in for Stripe unless .env has keys
+	@exec $(PYTHON) dev.py
+
+test: setup ## Every test, after setting up what is missing (Chromium, too)
+	@$(IN_VENV) tests.chromium
+	@exec $(IN_VENV) pytest
+
+lint: setup ## Style, format and types
+	$(IN_VENV) ruff check
+	$(IN_VENV) ruff format --check
+	$(IN_VENV) mypy
+
+serve: ## The production server, with the settings of the environment and .env
+	@exec $(PYTHON) dev.py serve
+
+sandbox: setup ## The stand-in for Stripe alone, on http://localhost:12111
+	@exec $(IN_VENV) sandbox
+
+setup: ## Only .venv, with what developers need
+	@$(PYTHON) dev.py install requirements-dev.txt
