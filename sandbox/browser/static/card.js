@@ -38,7 +38,8 @@ export function formatExpiry(text) {
   let digits = digitsOf(text);
   if (/^[2-9]/.test(digits) || /^1[3-9]/.test(digits) || /^\s*\d\s*\//.test(text)) digits = `0${digits}`;
   if (/^\d\d20\d\d/.test(digits)) digits = digits.slice(0, 2) + digits.slice(4);
-  digits = digits.slice(0, 4);
+  // After "20" the year may still become one of four digits.
+  digits = digits.slice(0, digits.slice(2, 4) === "20" ? 5 : 4);
   return digits.length < 2 ? digits : `${digits.slice(0, 2)} / ${digits.slice(2)}`;
 }
 

@@ -1,14 +1,20 @@
 import { callApi, withoutEmpty } from "./api.js";
 import { applyAppearance } from "./appearance.js";
+import { becsForm, sepaForm } from "./bank_forms.js";
 import { cardForm } from "./card_form.js";
 import { make } from "./fields.js";
+import { chooser, layoutOf } from "./layout.js";
 import { merged, missingDetails } from "./method_data.js";
 import { connectToShop, reportLayout } from "./parent.js";
 import { loadSession } from "./session.js";
 
-const FORMS = { card: cardForm };
+const FORMS = { card: cardForm, sepa_debit: sepaForm, au_becs_debit: becsForm };
+const TERMS_OPTION = { card: "card", sepa_debit: "sepaDebit", au_becs_debit: "auBecsDebit" };
+const NOTHING_CHOSEN = { type: "validation_error", code: "incomplete_payment_details", message: "Please select a payment method." };
 const main = document.querySelector("main");
-let settings, options, session, forms, selected, scheme, reportHeight;
+let settings, options, session, scheme, reportHeight;
+let forms = [];
+let selected = null;
 let focused = false;
 
 const tell = connectToShop(start, {
@@ -22,7 +28,7 @@ const tell = connectToShop(start, {
   clear: () => {
     for (const field of shownFields()) if (field.input.tagName === "INPUT") field.value = "";
   },
-  collapse: () => {},
+  collapse: () => layoutOf(options.layout).type === "accordion" && select(null),
   refresh: async () => {
     const found = await loadSession(settings);
     if (found.error) return { error: found.error };
@@ -58,40 +64,57 @@ function changeSettings(changed) {
   if (reread) loadSession(settings).then((found) => found.error || ((session = found), render()));
 }
 
-/** Build the form for the session's methods. What was typed stays, by the names of the fields. */
+/** Build the forms of the session's methods. What was typed stays. */
 function render() {
-  const typed = Object.fromEntries((selected?.fields ?? []).map((field) => [field.name, field.value]));
   const { methods, home } = session;
-  forms = methods.filter((type) => FORMS[type]).map((type) => FORMS[type]({ options, home, onChange: changed }));
-  selected = forms.find(({ type }) => type === selected?.type) ?? forms[0];
-  for (const field of selected.fields) {
-    if (typed[field.name]) field.value = typed[field.name];
+  const before = new Map(forms.map((form) => [form.type, form]));
+  forms = ordered(methods).map((type) => FORMS[type]({ options, home, onChange: changed }));
+  for (const form of forms) takeOver(before.get(form.type), form);
+  const again = forms.find(({ type }) => type === selected?.type);
+  select(again ?? (layoutOf(options.layout).collapsed ? null : forms[0]));
+}
+
+/** The methods this form knows, in the session's order or the shop's. Link and wallets are passed over. */
+function ordered(methods) {
+  const first = (options.paymentMethodOrder ?? []).filter((type) => methods.includes(type));
+  return [...new Set([...first, ...methods])].filter((type) => FORMS[type]);
+}
+
+function takeOver(before, form) {
+  for (const field of form.fields) {
+    const typed = before?.fields.find(({ name }) => name === field.name)?.value;
+    if (typed) field.value = typed;
     field.input.disabled = Boolean(options.readOnly);
   }
-  main.replaceChildren(make("div", { className: "Fields" }, ...selected.fields.map(({ node }) => node)), ...notes());
+}
+
+function select(form) {
+  selected = form;
+  const panel = make("div", { id: "method-panel", className: "Panel" });
+  if (form) panel.append(make("div", { className: "Fields" }, ...form.fields.map(({ node }) => node)), ...terms(form));
+  if (form && document.querySelector('[role="tablist"]')) panel.setAttribute("role", "tabpanel");
+  const note = make("p", { className: "SandboxNote" }, make("span", { className: "SandboxBadge", textContent: "Sandbox" }), "Test data only. No money moves.");
+  main.replaceChildren(...chooser(layoutOf(options.layout).type, forms, form, panel, select), note);
   changed();
 }
 
-function notes() {
-  const badge = make("p", { className: "SandboxNote" }, make("span", { className: "SandboxBadge", textContent: "Sandbox" }), "Test cards only. No money moves.");
-  const choice = options.terms?.[selected.type === "card" ? "card" : selected.type] ?? "auto";
-  if (choice === "never" || (choice === "auto" && !session.forLater)) return [badge];
-  const business = options.business?.name || session.business;
-  return [make("p", { className: "TermsText", textContent: selected.terms(business) }), badge];
+/** Stripe's terms: for bank debits always the mandate, for cards when the shop will charge again by itself. */
+function terms(form) {
+  const choice = options.terms?.[TERMS_OPTION[form.type]] ?? "auto";
+  const shown = choice === "always" || (choice === "auto" && (session.forLater || form.needsMandate));
+  return shown ? [make("p", { className: "TermsText", textContent: form.terms(options.business?.name || session.business) })] : [];
 }
 
-const shownFields = () => selected.fields.filter(({ hidden }) => !hidden);
+const shownFields = () => selected?.fields.filter(({ hidden }) => !hidden) ?? [];
 
 function changed() {
-  // While the forms are being built the fields already report.
-  if (!selected?.fields) return;
   const fields = shownFields();
   const empty = fields.every((field) => field.empty || field.input.tagName === "SELECT");
-  const complete = fields.every((field) => !field.problem());
+  const complete = selected !== null && fields.every((field) => !field.problem());
   const invalid = fields.some(({ shown }) => shown);
   tell("state", { focus: focused, empty, complete, invalid });
   const address = Object.fromEntries(["country", "postalCode"].map((name) => [name, fields.find((field) => field.name === name)?.value || null]));
-  report({ empty, complete, collapsed: false, value: { type: selected.type, billingDetails: { address } } });
+  report({ empty, complete, collapsed: !selected, value: { type: selected?.type ?? "", billingDetails: { address } } });
 }
 
 let reported = "";
@@ -103,6 +126,7 @@ function report(change) {
 
 /** The first problem, all of them shown and the first field that has one focused; null when everything is well. */
 function firstProblem() {
+  if (!selected) return NOTHING_CHOSEN;
   const wrong = shownFields().filter((field) => field.problem());
   for (const field of wrong) field.show(field.problem());
   wrong[0]?.input.focus();
