@@ -1,0 +1,318 @@
+"""Every call that asks Stripe or changes something there. The only module that imports stripe.
+
+Functions take and return plain values: an `Answer` holds Stripe's JSON as it was sent. They know no request and no
+session, and refuse to run while a database write is open.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
+
+import stripe
+from flask import Flask, current_app
+from stripe import params
+
+import db
+
+API_VERSION = stripe.api_version  # the SDK's own; its train is the one of Stripe.js
+TRAIN = API_VERSION.rpartition(".")[2]
+SIGNATURE_TOLERANCE = 300  # seconds, by the wall clock
+QUICK = 5  # seconds that a question inside a webhook delivery may take
+PAGE = 100
+
+
+class BillingError(Exception):
+    """Stripe could not do what was asked. `message` may be shown; `status` is what our own answer should be."""
+
+    status = 502
+    code = "billing_error"
+    message = "The payment provider could not do this. Please try again."
+
+    def __init__(self, message: str | None = None, *, code: str | None = None, request_id: str | None = None) -> None:
+        self.message = message or self.message
+        self.code = code or self.code
+        self.request_id = request_id
+        self.retry_after: int | None = None
+        super().__init__(f"{self.code}: {self.message} [{request_id or 'no request id'}]")
+
+
+class Unavailable(BillingError):
+    """No answer, or none that tells whether it happened: ask again with the same idempotency key."""
+
+    status = 503
+    code = "billing_unavailable"
+    message = "The payment provider does not answer at the moment. Nothing is lost: please try again in a minute."
+
+
+class Busy(Unavailable):
+    """429: Stripe did not begin; nothing happened."""
+
+    code = "billing_busy"
+
+
+class Refused(BillingError):
+    """A definite no: nothing happened at Stripe."""
+
+    status = 409
+    code = "billing_refused"
+    message = "The payment provider refused this request."
+
+    def __init__(
+        self, message: str | None = None, *, stripe_code: str | None = None, param: str | None = None, **more: Any
+    ):
+        self.stripe_code, self.param = stripe_code, param
+        super().__init__(message, **more)
+
+
+class Missing(Refused):
+    """Stripe knows no such object."""
+
+    status = 404
+    code = "not_found"
+    message = "The payment provider does not know this."
+
+
+class CardDeclined(Refused):
+    """402; `message` is Stripe's, meant for the cardholder."""
+
+    status = 402
+    code = "card_declined"
+
+
+class InvalidSignature(Exception):
+    """A webhook body that none of our secrets signed, or too long ago."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Stripe said, and when: `date` is the answer's own (Unix seconds), `took` the seconds it was on its way."""
+
+    object: dict[str, Any]
+    date: int
+    took: int
+    request_id: str | None
+
+
+def init_app(app: Flask) -> None:
+    """Keep two clients: one that retries, and one for questions that something waits for."""
+    app.extensions["shop.stripe"] = {
+        False: make_client(
+            app.config["STRIPE_SECRET_KEY"], app.config["STRIPE_API_BASE"], app.config["STRIPE_TIMEOUT"], 2
+        ),
+        True: make_client(app.config["STRIPE_SECRET_KEY"], app.config["STRIPE_API_BASE"], QUICK, 0),
+    }
+
+
+def make_client(key: str, api_base: str, timeout: int, retries: int) -> stripe.StripeClient:
+    return stripe.StripeClient(
+        key,
+        base_addresses={"api": api_base},
+        max_network_retries=retries,
+        http_client=stripe.RequestsClient(timeout=timeout),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Asking
+
+
+def ask(call: Callable[[stripe.V1Services], Any], *, quick: bool = False) -> Answer:
+    """Make one call and return its answer. Raises BillingError's children, never Stripe's own."""
+    assert not db.writing(), "no call to Stripe while a write is open"
+    client: stripe.StripeClient = current_app.extensions["shop.stripe"][quick]
+    started = time.monotonic()
+    try:
+        response = call(client.v1).last_response
+    except stripe.StripeError as error:
+        raise translated(error) from error
+    return Answer(
+        object=cast(dict[str, Any], response.data),
+        date=int(parsedate_to_datetime(response.headers["Date"]).timestamp()),
+        took=math.ceil(time.monotonic() - started),
+        request_id=response.request_id,
+    )
+
+
+def translated(error: stripe.StripeError) -> BillingError:
+    """Stripe's exception as ours; the request id is kept, the raw body is not."""
+    status, request_id = error.http_status or 0, error.request_id
+    current_app.logger.warning(
+        "stripe: %s status=%s code=%s request=%s", type(error).__name__, status, error.code, request_id
+    )
+    if isinstance(error, stripe.CardError):
+        return CardDeclined(error.user_message, stripe_code=error.code, request_id=request_id)
+    if status == 429:
+        busy = Busy(request_id=request_id)
+        busy.retry_after = 5
+        return busy
+    if error.code == "resource_missing" or status == 404:
+        return Missing(stripe_code=error.code, param=getattr(error, "param", None), request_id=request_id)
+    if status in (400, 402, 403):
+        # The text is written for developers, and may name ids: it is logged, not shown.
+        current_app.logger.warning("stripe refused: %s", error.user_message)
+        return Refused(stripe_code=error.code, param=getattr(error, "param", None), request_id=request_id)
+    if status == 401:
+        current_app.logger.error("stripe does not accept STRIPE_SECRET_KEY")
+    return Unavailable(request_id=request_id)
+
+
+def pages(call: Callable[[stripe.V1Services, Any], Any], **filters: Any) -> Iterator[Answer]:
+    """Every page of a list, each with its own date."""
+    wanted = {"limit": PAGE, **filters}
+    while True:
+        answer = ask(functools.partial(_list, call, wanted))
+        yield answer
+        if not answer.object["has_more"]:
+            return
+        wanted = {**wanted, "starting_after": answer.object["data"][-1]["id"]}
+
+
+def _list(call: Callable[[stripe.V1Services, Any], Any], wanted: dict[str, Any], v1: stripe.V1Services) -> Any:
+    return call(v1, wanted)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is there
+
+SUBSCRIPTION_EXPAND = ["latest_invoice.confirmation_secret", "pending_setup_intent", "default_payment_method"]
+
+
+def retrieve(kind: str, id: str, *, quick: bool = False) -> Answer:
+    """One object by its kind ("subscription", "invoice", ...) and id. Raises Missing."""
+    calls: dict[str, Callable[[stripe.V1Services], Any]] = {
+        "customer": lambda v1: v1.customers.retrieve(id),
+        "subscription": lambda v1: v1.subscriptions.retrieve(id),
+        "invoice": lambda v1: v1.invoices.retrieve(id),
+        "payment_method": lambda v1: v1.payment_methods.retrieve(id),
+        "product": lambda v1: v1.products.retrieve(id),
+        "price": lambda v1: v1.prices.retrieve(id, {"expand": ["currency_options"]}),
+    }
+    answer = ask(calls[kind], quick=quick)
+    if kind == "subscription" and answer.object["items"]["has_more"]:
+        items = pages(lambda v1, wanted: v1.subscription_items.list(wanted), subscription=id)
+        answer.object["items"]["data"] = [item for page in items for item in page.object["data"]]
+    return answer
+
+
+def retrieve_checkout(subscription_id: str) -> Answer:
+    """A subscription with all that is needed to pay for it."""
+    return ask(lambda v1: v1.subscriptions.retrieve(subscription_id, {"expand": SUBSCRIPTION_EXPAND}))
+
+
+def invoice_intent(invoice_id: str) -> dict[str, Any] | None:
+    """The payment intent behind an invoice, or None where there is nothing to pay."""
+    answer = ask(
+        lambda v1: v1.invoice_payments.list({"invoice": invoice_id, "expand": ["data.payment.payment_intent"]})
+    )
+    for payment in answer.object["data"]:
+        intent = payment["payment"].get("payment_intent")
+        if payment["is_default"] and isinstance(intent, dict):
+            return intent
+    return None
+
+
+def subscriptions_of(customer_id: str) -> Iterator[Answer]:
+    """Pages of all subscriptions of a customer, ended ones too."""
+    return pages(
+        lambda v1, wanted: v1.subscriptions.list(wanted),
+        customer=customer_id,
+        status="all",
+        expand=["data.latest_invoice", "data.default_payment_method"],
+    )
+
+
+def invoices_of(customer_id: str) -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.invoices.list(wanted), customer=customer_id)
+
+
+def payment_methods_of(customer_id: str) -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.customers.payment_methods.list(customer_id, wanted))
+
+
+def account() -> Answer:
+    """The account that the key belongs to."""
+    return ask(lambda v1: v1.accounts.retrieve_current())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Changes. `key` is a stored operation id: the same key and parameters never happen twice.
+
+
+def create_customer(values: params.CustomerCreateParams, key: str) -> Answer:
+    return ask(lambda v1: v1.customers.create(values, {"idempotency_key": key}))
+
+
+def update_customer(customer_id: str, values: params.CustomerUpdateParams, key: str) -> Answer:
+    return ask(lambda v1: v1.customers.update(customer_id, values, {"idempotency_key": key}))
+
+
+def create_subscription(values: params.SubscriptionCreateParams, key: str) -> Answer:
+    return ask(lambda v1: v1.subscriptions.create(values, {"idempotency_key": key}))
+
+
+def update_subscription(subscription_id: str, values: params.SubscriptionUpdateParams, key: str) -> Answer:
+    return ask(lambda v1: v1.subscriptions.update(subscription_id, values, {"idempotency_key": key}))
+
+
+def cancel_subscription(subscription_id: str, values: params.SubscriptionCancelParams | None = None) -> Answer:
+    """End it now. A DELETE, which is idempotent by nature: it takes no key."""
+    return ask(lambda v1: v1.subscriptions.cancel(subscription_id, values or {}))
+
+
+def refund(payment_intent_id: str, key: str) -> Answer:
+    """Give back all of a payment."""
+    return ask(
+        lambda v1: v1.refunds.create(
+            {"payment_intent": payment_intent_id, "reason": "requested_by_customer"}, {"idempotency_key": key}
+        )
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Catalogue
+
+
+def products() -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.products.list(wanted))
+
+
+def prices(**filters: Any) -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.prices.list(wanted), expand=["data.currency_options"], **filters)
+
+
+def create_product(values: params.ProductCreateParams) -> Answer:
+    return ask(lambda v1: v1.products.create(values))
+
+
+def update_product(product_id: str, values: params.ProductUpdateParams) -> Answer:
+    return ask(lambda v1: v1.products.update(product_id, values))
+
+
+def create_price(values: params.PriceCreateParams) -> Answer:
+    return ask(lambda v1: v1.prices.create(values))
+
+
+def update_price(price_id: str, values: params.PriceUpdateParams) -> Answer:
+    return ask(lambda v1: v1.prices.update(price_id, values))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Webhooks
+
+
+def verify_webhook(body: bytes, header: str, secrets: list[str]) -> None:
+    """Check that Stripe signed these bytes with one of our secrets, at most 300 s ago. Raises InvalidSignature."""
+    for secret in secrets:
+        try:
+            # Not construct_event: building its object tree costs 25 times the check.
+            stripe.WebhookSignature.verify_header(body.decode(), header, secret, SIGNATURE_TOLERANCE)
+            return
+        except Exception:  # noqa: S112 - odd headers and bytes raise all kinds of things; each means "not this one"
+            continue
+    raise InvalidSignature

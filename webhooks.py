@@ -1,0 +1,143 @@
+"""POST /webhook: Stripe's events, checked, entered in the ledger and handed to sync.
+
+400 is for what Stripe did not sign or does not look like an event, 500 for our own failure (Stripe sends again), 200
+for the rest: done, already done, not handled, not ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, current_app, request
+
+import billing
+import db
+import ledger
+import sync
+
+webhooks = Blueprint("webhooks", __name__)
+
+BODY_LIMIT = 256 * 1024
+LATEST = 2**53
+
+# What each event leads to. A type that is not here is answered with 200 and ignored.
+HANDLERS: dict[str, Callable[[dict[str, Any], sync.Settle], None]] = {
+    "product.created": sync.event,
+    "product.updated": sync.event,
+    "product.deleted": sync.event,
+    "price.created": sync.event,
+    "price.updated": sync.event,
+    "price.deleted": sync.event,
+    "customer.created": sync.event,
+    "customer.updated": sync.event,
+    "customer.deleted": sync.event,
+    "customer.subscription.created": sync.event,
+    "customer.subscription.updated": sync.event,
+    "customer.subscription.deleted": sync.event,
+    "customer.subscription.paused": sync.event,
+    "customer.subscription.resumed": sync.event,
+    "customer.subscription.trial_will_end": sync.event,
+    "customer.subscription.pending_update_applied": sync.event,
+    "customer.subscription.pending_update_expired": sync.event,
+    "invoice.created": sync.event,
+    "invoice.finalized": sync.event,
+    "invoice.updated": sync.event,
+    "invoice.paid": sync.event,
+    "invoice.payment_succeeded": sync.event,
+    "invoice.payment_failed": sync.event,
+    "invoice.payment_action_required": sync.event,
+    "invoice.voided": sync.event,
+    "invoice.marked_uncollectible": sync.event,
+    "payment_method.attached": sync.event,
+    "payment_method.updated": sync.event,
+    "payment_method.automatically_updated": sync.event,
+    "payment_method.detached": sync.event,
+}
+
+
+class Malformed(Exception):
+    """A signed body that is not an event."""
+
+
+@webhooks.post("/webhook")
+def receive() -> tuple[dict[str, str], int]:
+    """Take one event from Stripe."""
+    if not current_app.config["STRIPE_WEBHOOK_SECRET"]:
+        return {"error": "STRIPE_WEBHOOK_SECRET is not set"}, 503
+    if (request.content_length or 0) > BODY_LIMIT:
+        return {"error": "too large"}, 413
+    body = request.get_data(cache=False)
+    if len(body) > BODY_LIMIT:
+        return {"error": "too large"}, 413
+    try:
+        header = request.headers.get("Stripe-Signature", "")
+        billing.verify_webhook(body, header, current_app.config["STRIPE_WEBHOOK_SECRET"])
+        event = parse(body)
+    except billing.InvalidSignature:
+        return {"error": "invalid signature"}, 400
+    except Malformed as error:
+        return {"error": str(error)}, 400
+    return take(event)
+
+
+def take(event: dict[str, Any]) -> tuple[dict[str, str], int]:
+    """Bring an event into effect once, and say so in the ledger; of a failure's effect nothing stays."""
+    if ledger.is_settled(event["id"]):
+        return {"status": "already done"}, 200
+    obj = event["data"]["object"]
+    handler = HANDLERS.get(event["type"])
+    other_mode = event["livemode"] != (current_app.config["STRIPE_MODE"] == "live")
+    if other_mode or handler is None or "id" not in obj:
+        with db.write() as tx:
+            ledger.enter(tx, event, None, "ignored")
+        return {"status": "ignored"}, 200
+    customer_id = ledger.owner(obj)
+    if not ledger.is_ours(obj, customer_id):
+        with db.write() as tx:
+            ledger.enter(tx, event, customer_id, "foreign")
+        return {"status": "not ours"}, 200
+    try:
+        handler(event, lambda tx: ledger.enter(tx, event, customer_id, "done"))
+    except Exception as error:
+        return failed(event, customer_id, error)
+    return {"status": "done"}, 200
+
+
+def failed(event: dict[str, Any], customer_id: str | None, error: Exception) -> tuple[dict[str, str], int]:
+    """Note why, in a transaction of its own, and have Stripe send it again."""
+    expected = isinstance(error, billing.Unavailable | sync.Contended)
+    current_app.logger.error("webhook %s %s failed: %r", event["id"], event["type"], error, exc_info=not expected)
+    with db.write() as tx:
+        ledger.enter(tx, event, customer_id, "failed", error)
+    # Stripe waits for this one before it charges a renewal: `flask tick` asks for the invoice instead.
+    if event["type"] == "invoice.created" and isinstance(error, billing.Unavailable):
+        return {"status": "later"}, 200
+    return {"error": "failed, please send again"}, 500
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """The event in a signed body. Raises Malformed."""
+    try:
+        event = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("not JSON") from error
+    if not isinstance(event, dict) or not isinstance(event.get("data"), dict):
+        raise Malformed("not an event")
+    obj = event["data"].get("object")
+    if not isinstance(obj, dict) or not ledger.is_name(obj.get("object")) or not ledger.is_name(obj.get("id", "-")):
+        raise Malformed("no object in the event")
+    if not ledger.is_name(event.get("id")) or not ledger.is_name(event.get("type")):
+        raise Malformed("no id or type")
+    created = event.get("created")
+    if type(created) is not int or not 0 <= created <= LATEST:
+        raise Malformed("created is not a time")
+    if type(event.get("livemode")) is not bool:
+        raise Malformed("livemode is not true or false")
+    event.setdefault("api_version", None)
+    return event
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
