@@ -37,6 +37,7 @@ INSTANCE = ROOT / "instance"
 DEV_ENV = INSTANCE / "dev.env"
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+THREADS = str(min(8, 2 * (os.cpu_count() or 1) + 1))  # granian warns of more
 STAFF = "staff@example.com"
 COLOURS = {"shop": 36, "stripe": 35, "tick": 33}
 
@@ -412,7 +413,9 @@ def run(children: Children) -> None:
     if key and not own.get("STRIPE_WEBHOOK_SECRET") and (secret := listen_secret(children, key)):
         children.env["STRIPE_WEBHOOK_SECRET"] = secret
     flask(children, "db", "upgrade")
-    start_shop(children, "127.0.0.1", port, "8", "--workers", "1", "--workers-kill-timeout", "3s", *reload_options())
+    start_shop(
+        children, "127.0.0.1", port, THREADS, "--workers", "1", "--workers-kill-timeout", "3s", *reload_options()
+    )
     flask(children, "catalog", "sync")
     staff = flask(children, "staff", "add", STAFF)
     missing = wait_until_ready(children, port)
@@ -458,7 +461,7 @@ def serve(children: Children) -> None:
     need_free("PORT", port)
     install(children)
     flask(children, "db", "upgrade")
-    workers, threads = own.get("WORKERS", "1"), own.get("THREADS", "8")
+    workers, threads = own.get("WORKERS", "1"), own.get("THREADS", THREADS)
     start_shop(
         children, host, port, threads, "--workers", workers, "--respawn-failed-workers", "--workers-kill-timeout", "30s"
     )
