@@ -1,0 +1,45 @@
+// @ts-check
+import { ApiError, post } from "./lib/api.js";
+import { say, setBusy } from "./lib/status.js";
+
+for (const form of document.querySelectorAll("form[data-json]")) {
+  if (form instanceof HTMLFormElement) form.addEventListener("submit", (event) => send(event, form));
+}
+
+/**
+ * Sends the form as JSON; the page is loaded again to show what has come of it.
+ * @param {SubmitEvent} event
+ * @param {HTMLFormElement} form
+ */
+async function send(event, form) {
+  event.preventDefault();
+  const button = /** @type {HTMLButtonElement} */ (form.querySelector("button:not([type=button])"));
+  const message = /** @type {HTMLElement} */ (form.querySelector("[data-message]"));
+  if (button.disabled) return;
+  setBusy(button, true);
+  say(message, "");
+  try {
+    await post(form.action, fields(form));
+    location.reload();
+  } catch (error) {
+    const known = error instanceof ApiError ? error : null;
+    say(message, known?.message ?? "That did not work. Please try again.", {
+      action: known?.url ? { text: "Go there", url: known.url } : null,
+    });
+    setBusy(button, false);
+  }
+}
+
+/**
+ * The form's fields as JSON values; what was left empty is left out.
+ * @param {HTMLFormElement} form
+ */
+function fields(form) {
+  /** @type {Record<string, string | boolean>} */
+  const found = {};
+  for (const [name, value] of new FormData(form)) {
+    if (name === "csrf_token" || typeof value !== "string" || value === "") continue;
+    found[name] = name === "atPeriodEnd" ? value === "true" : value;
+  }
+  return found;
+}
