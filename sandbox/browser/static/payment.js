@@ -3,6 +3,7 @@ import { applyAppearance } from "./appearance.js";
 import { becsForm, sepaForm } from "./bank_forms.js";
 import { cardForm } from "./card_form.js";
 import { make } from "./fields.js";
+import { firstProblem, StateReport } from "./form_state.js";
 import { chooser, layoutOf } from "./layout.js";
 import { merged, missingDetails } from "./method_data.js";
 import { connectToShop, reportLayout } from "./parent.js";
@@ -15,7 +16,6 @@ const main = document.querySelector("main");
 let settings, options, session, scheme, reportHeight;
 let forms = [];
 let selected = null;
-let focused = false;
 
 const tell = connectToShop(start, {
   settings: changeSettings,
@@ -37,12 +37,13 @@ const tell = connectToShop(start, {
     return {};
   },
   validate: () => {
-    const error = firstProblem();
+    const error = problem();
     return error ? { error } : { selectedPaymentMethod: selected.type };
   },
   confirm,
   createPaymentMethod,
 });
+const report = new StateReport(tell, () => ({ fields: shownFields(), change: changeDetail() }));
 
 async function start(hello) {
   ({ options, ...settings } = hello);
@@ -52,7 +53,7 @@ async function start(hello) {
   session = found;
   render();
   reportHeight = reportLayout(tell, main, () => scheme);
-  watchFocus();
+  report.watch(main);
   tell("ready");
 }
 
@@ -68,7 +69,7 @@ function changeSettings(changed) {
 function render() {
   const { methods, home } = session;
   const before = new Map(forms.map((form) => [form.type, form]));
-  forms = ordered(methods).map((type) => FORMS[type]({ options, home, onChange: changed }));
+  forms = ordered(methods).map((type) => FORMS[type]({ options, home, onChange: () => report.update() }));
   for (const form of forms) takeOver(before.get(form.type), form);
   const again = forms.find(({ type }) => type === selected?.type);
   select(again ?? (layoutOf(options.layout).collapsed ? null : forms[0]));
@@ -95,7 +96,7 @@ function select(form) {
   if (form && document.querySelector('[role="tablist"]')) panel.setAttribute("role", "tabpanel");
   const note = make("p", { className: "SandboxNote" }, make("span", { className: "SandboxBadge", textContent: "Sandbox" }), "Test data only. No money moves.");
   main.replaceChildren(...chooser(layoutOf(options.layout).type, forms, form, panel, select), note);
-  changed();
+  report.update();
 }
 
 /** Stripe's terms: for bank debits always the mandate, for cards when the shop will charge again by itself. */
@@ -107,34 +108,15 @@ function terms(form) {
 
 const shownFields = () => selected?.fields.filter(({ hidden }) => !hidden) ?? [];
 
-function changed() {
-  const fields = shownFields();
-  const empty = fields.every((field) => field.empty || field.input.tagName === "SELECT");
-  const complete = selected !== null && fields.every((field) => !field.problem());
-  const invalid = fields.some(({ shown }) => shown);
-  tell("state", { focus: focused, empty, complete, invalid });
-  const address = Object.fromEntries(["country", "postalCode"].map((name) => [name, fields.find((field) => field.name === name)?.value || null]));
-  report({ empty, complete, collapsed: !selected, value: { type: selected?.type ?? "", billingDetails: { address } } });
+function changeDetail() {
+  const address = Object.fromEntries(["country", "postalCode"].map((name) => [name, shownFields().find((field) => field.name === name)?.value || null]));
+  return { collapsed: !selected, value: { type: selected?.type ?? "", billingDetails: { address } } };
 }
 
-let reported = "";
-function report(change) {
-  const text = JSON.stringify(change);
-  if (text !== reported && reported) tell("change", change);
-  reported = text;
-}
-
-/** The first problem, all of them shown and the first field that has one focused; null when everything is well. */
-function firstProblem() {
-  if (!selected) return NOTHING_CHOSEN;
-  const wrong = shownFields().filter((field) => field.problem());
-  for (const field of wrong) field.show(field.problem());
-  wrong[0]?.input.focus();
-  return wrong[0]?.problem() ?? null;
-}
+const problem = () => (selected ? firstProblem(shownFields()) : NOTHING_CHOSEN);
 
 async function confirm({ intent, params }) {
-  const error = firstProblem();
+  const error = problem();
   if (error) return { error };
   const { payment_method_data: given, billingAddress, ...rest } = params;
   const missing = missingDetails(options, given);
@@ -152,7 +134,7 @@ async function confirm({ intent, params }) {
 }
 
 async function createPaymentMethod(params) {
-  const error = firstProblem();
+  const error = problem();
   if (error) return { error };
   return callApi("", "POST", "/v1/payment_methods", { ...merged(withoutEmpty(selected.data()), params), key: settings.key });
 }
@@ -160,17 +142,4 @@ async function createPaymentMethod(params) {
 function showOnField(error) {
   const field = error && selected.fieldOf(error);
   field?.show({ type: "validation_error", code: error.code, message: error.message });
-}
-
-function watchFocus() {
-  main.addEventListener("focusin", () => setFocus(true));
-  main.addEventListener("focusout", ({ relatedTarget }) => relatedTarget || setFocus(false));
-  main.addEventListener("keydown", ({ key }) => key === "Escape" && tell("escape"));
-}
-
-function setFocus(now) {
-  if (now === focused) return;
-  focused = now;
-  tell(now ? "focus" : "blur");
-  changed();
 }

@@ -12,6 +12,8 @@ class Intents {
   constructor(origin, key) {
     this.origin = origin;
     this.key = key;
+    // Coming back with the Back button may wake this very page, with what it was doing when it left.
+    window.addEventListener("pageshow", ({ persisted }) => persisted && this.#running.clear());
   }
 
   retrieve({ kind, id, clientSecret }) {

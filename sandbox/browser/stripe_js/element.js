@@ -79,11 +79,12 @@ class Element {
       this.off(event, wrapped);
       handler(detail);
     };
+    wrapped.handler = handler;
     return this.on(event, wrapped);
   }
 
   off(event, handler) {
-    const kept = handler ? (this.#listeners.get(event) ?? []).filter((known) => known !== handler) : [];
+    const kept = handler ? (this.#listeners.get(event) ?? []).filter((known) => known !== handler && known.handler !== handler) : [];
     this.#listeners.set(event, kept);
     return this;
   }
