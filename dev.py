@@ -42,9 +42,13 @@ STAFF = "staff@example.com"
 COLOURS = {"shop": 36, "stripe": 35, "tick": 33}
 
 # Ends what we started when we were killed without a chance to do it ourselves: our end of the pipe closes.
+# A group that was named twice is over already.
 GUARD = """
 import os, signal, sys
-for group in sys.stdin.read().split():
+groups = set()
+for line in sys.stdin:
+    groups ^= {line}
+for group in groups:
     try:
         os.killpg(int(group), signal.SIGKILL)
     except OSError:
@@ -142,10 +146,13 @@ class Children:
     def start(self, name: str, *command: str, show: str = "named") -> Child:
         child = Child(name, command, self.env, show)
         self.all.append(child)
+        self.tell_guard(child)
+        return child
+
+    def tell_guard(self, child: Child) -> None:
         if self.guard and self.guard.stdin:
             self.guard.stdin.write(f"{child.process.pid}\n".encode())
             self.guard.stdin.flush()
-        return child
 
     def run(self, *command: str, show: str = "on failure") -> str:
         """Run to the end and return what it said. Raises Problem with all of it when it fails."""
@@ -154,6 +161,7 @@ class Children:
             self.pause()
             self.check()
         self.all.remove(child)
+        self.tell_guard(child)
         if child.process.returncode:
             words = " ".join(Path(word).name if word == command[0] else word for word in command)
             raise Problem(f"{child.output()}\n`{words}` failed.".lstrip())
@@ -371,14 +379,14 @@ def listen_secret(children: Children, key: str) -> str:
 
 def wait_until_ready(children: Children, port: int) -> str:
     """Wait for the shop. Returns "" or why /readyz says that something is still missing."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         children.pause()
         children.check()
         status, body = ask(port, "/readyz")
         if status:
             return "" if status == 200 else body
-    raise Problem("The shop has not answered on /readyz for a minute.")
+    raise Problem("The shop has not answered on /readyz for half a minute.")
 
 
 def ask(port: int, path: str) -> tuple[int, str]:

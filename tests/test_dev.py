@@ -192,7 +192,7 @@ def test_made_settings_are_for_their_owner_alone(first_run):
 
 
 def test_second_run_is_quick_and_keeps_the_secrets(first_run, start):
-    """A second run is ready within ten seconds with the same secrets; when one child dies all end, and its words are shown."""
+    """A second run is ready within ten seconds; when one child dies all end, with its last words."""
     started = time.monotonic()
     run = start().wait_for("Ctrl-C")
     seconds = time.monotonic() - started
