@@ -211,9 +211,14 @@ def child_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "NO_PROXY": direct, "no_proxy": direct}
 
 
-def say(text: str = "") -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def say(text: str) -> None:
+    """Print at once. When nobody reads us any more (`make run | head`), end as if we were asked to."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGTERM)
 
 
 def coloured(text: str, colour: int) -> str:
@@ -240,7 +245,7 @@ def settings() -> dict[str, str]:
 
 def own_settings() -> dict[str, str]:
     """What the user has set."""
-    return {**read_env(ROOT / ".env"), **{name: value for name, value in os.environ.items() if value}}
+    return {**read_env(ROOT / ".env"), **{name: value.strip() for name, value in os.environ.items() if value.strip()}}
 
 
 def port_setting(name: str, default: str) -> int:

@@ -217,6 +217,17 @@ def test_ended_in_the_middle_of_the_start_leaves_nothing(start, number):
     run.assert_nothing_left()
 
 
+def test_ends_when_nobody_reads_its_output(clone):
+    """With its output closed, as by `make run | head`, it ends in order."""
+    ports = {"PORT": str(free_port()), "SANDBOX_PORT": str(free_port())}
+    command = [sys.executable, "dev.py"]
+    process = subprocess.Popen(command, cwd=clone, env={**os.environ, **ports}, stdout=subprocess.PIPE, text=True)
+    assert process.stdout and "Ready!" in process.stdout.readline()
+    process.stdout.close()
+
+    assert process.wait(timeout=20) == 0
+
+
 @pytest.mark.parametrize("name", ["PORT", "SANDBOX_PORT"])
 def test_taken_port_is_named_with_a_way_out(start, name):
     """A port that somebody has is named before anything is started, with the setting that picks another."""
