@@ -367,54 +367,53 @@ def start_sandbox(children: Children, port: int, shop_port: int) -> dict[str, st
     }
 
 
-def listen_secret(children: Children, key: str) -> str:
-    """The signing secret of `stripe listen` for the account of `key`, or "" where the CLI is missing or refuses."""
-    if not (cli := shutil.which("stripe")):
-        return ""
+def use_listen_secret(children: Children, key: str) -> None:
+    """Without a webhook secret in the settings take that of `stripe listen`, where the CLI is installed."""
+    cli = shutil.which("stripe")
+    if not cli or own_settings().get("STRIPE_WEBHOOK_SECRET"):
+        return
     children.env["STRIPE_API_KEY"] = key
     try:
         found = re.search(r"whsec_\w+", children.run(cli, "listen", "--print-secret"))
+        children.env["STRIPE_WEBHOOK_SECRET"] = found[0] if found else ""
     except Problem as problem:
         say(str(problem))
-        return ""
     finally:
         del children.env["STRIPE_API_KEY"]
-    return found[0] if found else ""
 
 
-def wait_until_ready(children: Children, port: int) -> str:
-    """Wait for the shop. Returns "" or why /readyz says that something is still missing."""
+def wait_until_ready(children: Children, port: int) -> list[str]:
+    """Wait for the shop. Returns the reasons, if any, why it says that it is not ready for everything."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         children.pause()
         children.check()
-        status, body = ask(port, "/readyz")
-        if status:
-            return "" if status == 200 else body
+        if (reasons := ask_readyz(port)) is not None:
+            return reasons
     raise Problem("The shop has not answered on /readyz for half a minute.")
 
 
-def ask(port: int, path: str) -> tuple[int, str]:
-    """Ask the shop under the name that it answers to; (0, "") when nobody is there yet."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def ask_readyz(port: int) -> list[str] | None:
+    """What is missing, asked under the name that the shop answers to; None when it is not there yet."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
-        connection.request("GET", path, headers={"Host": urlsplit(settings()["BASE_URL"]).netloc})
+        connection.request("GET", "/readyz", headers={"Host": urlsplit(settings()["BASE_URL"]).netloc})
         answer = connection.getresponse()
-        return answer.status, answer.read().decode("utf-8", "replace").strip()
+        body = answer.read()
+        return [] if answer.status == 200 else [str(reason) for reason in json.loads(body)["reasons"]]
+    except (ValueError, LookupError):
+        return [f"/readyz answered {answer.status}"]
     except (OSError, http.client.HTTPException):
-        return 0, ""
+        return None
     finally:
         connection.close()
 
 
 def run(children: Children) -> None:
     """Everything that a developer needs."""
-    own = own_settings()
-    key = own.get("STRIPE_SECRET_KEY", "")
+    key = own_settings().get("STRIPE_SECRET_KEY", "")
     if "_live_" in key:
-        raise Problem(
-            "STRIPE_SECRET_KEY is a live key, and `make run` is for development: use a test key, or `make serve`."
-        )
+        raise Problem("STRIPE_SECRET_KEY is a live key: `make run` is for development, live keys are for `make serve`.")
     port, sandbox_port = port_setting("PORT", "4242"), port_setting("SANDBOX_PORT", "12111")
     need_free("PORT", port)
     if not key:
@@ -422,45 +421,49 @@ def run(children: Children) -> None:
     installed = install(children)
     started = time.monotonic()
     INSTANCE.mkdir(exist_ok=True)
-    write_dev_env(port, {} if key else start_sandbox(children, sandbox_port, port))
-    if key and not own.get("STRIPE_WEBHOOK_SECRET") and (secret := listen_secret(children, key)):
-        children.env["STRIPE_WEBHOOK_SECRET"] = secret
+    if key:
+        write_dev_env(port, {})
+        use_listen_secret(children, key)
+    else:
+        write_dev_env(port, start_sandbox(children, sandbox_port, port))
     flask(children, "db", "upgrade")
-    start_shop(
-        children, "127.0.0.1", port, THREADS, "--workers", "1", "--workers-kill-timeout", "3s", *reload_options()
-    )
+    start_shop(children, "127.0.0.1", port, THREADS, "--workers-kill-timeout", "3s", *reload_options())
     flask(children, "catalog", "sync")
-    staff = flask(children, "staff", "add", STAFF)
+    staff = flask(children, "staff", "add", STAFF).splitlines()
     missing = wait_until_ready(children, port)
-    times = f"started in {time.monotonic() - started:.1f} s" + (
-        f", installed in {installed:.0f} s" if installed else ""
+    times = f"started in {time.monotonic() - started:.1f} s"
+    if installed:
+        times = f"installed in {installed:.0f} s, {times}"
+    stripe = (
+        with_keys(port, missing)
+        if key
+        else [f"http://localhost:{sandbox_port} stands in for it: objects, events, clock"]
     )
-    say(welcome(port, "" if key else f"http://localhost:{sandbox_port}", staff, missing, times))
+    say(welcome(times, stripe, staff, missing))
     children.watch()
 
 
-def welcome(port: int, sandbox: str, staff: str, missing: str, times: str) -> str:
-    """What to click and what to type."""
-    if sandbox:
-        stripe = f"{sandbox} stands in for it: objects, events, clock"
-    else:
-        stripe = f"test mode; in another terminal: stripe listen --latest --forward-to localhost:{port}/webhook"
-    lines = [
-        "",
-        coloured(f"  The shop is open: {settings()['BASE_URL']}", 1) + f"   ({times})",
-        "",
-        "  Buy     sign up with any address, choose a plan, pay with",
-        "            4242 4242 4242 4242   succeeds",
-        "            4000 0025 0000 3155   asks for 3D Secure",
-        "            4000 0000 0000 9995   is declined",
-        "          and any date to come, any CVC, any ZIP code",
-        f"  Stripe  {stripe}",
-        *(f"  Staff   {line}" for line in staff.splitlines()[-3:]),
-        *([f"  Still missing: {missing}"] if missing else []),
-        "  Stop    Ctrl-C",
-        "",
+def with_keys(port: int, missing: list[str]) -> list[str]:
+    """What else to start when Stripe itself is behind the shop."""
+    lines = ["its test mode. In another terminal:", f"stripe listen --latest --forward-to localhost:{port}/webhook"]
+    if any("STRIPE_WEBHOOK_SECRET" in reason for reason in missing):
+        lines.append("Put the whsec_... that it prints into .env as STRIPE_WEBHOOK_SECRET, and start again.")
+    return lines
+
+
+def welcome(times: str, stripe: list[str], staff: list[str], missing: list[str]) -> str:
+    """Where to click and what to type."""
+    buy = [
+        "sign up with any address, choose a plan, pay with",
+        "  4242 4242 4242 4242   succeeds",
+        "  4000 0025 0000 3155   asks for 3D Secure",
+        "  4000 0000 0000 9995   is declined",
+        "and any date to come, any CVC, any ZIP code",
     ]
-    return "\n".join(lines)
+    lines = ["", coloured(f"  The shop is open: {settings()['BASE_URL']}", 1) + f"   ({times})", ""]
+    for title, texts in {"Buy": buy, "Stripe": stripe, "Staff": staff, "Missing": missing, "Stop": ["Ctrl-C"]}.items():
+        lines += [f"  {title if text is texts[0] else '':<8} {text}" for text in texts]
+    return "\n".join([*lines, ""])
 
 
 def serve(children: Children) -> None:
