@@ -1,0 +1,142 @@
+"""The app: a table of contents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request, session
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import auth
+import billing
+import config as settings
+import db
+import errors
+import formatting
+import health
+import logs
+
+LONGEST_BODY = 64 * 1024  # bytes; /webhook has a limit of its own
+STRIPE = "https://js.stripe.com"
+
+
+class Shop(Flask):
+    """Flask, with absolute links that start at BASE_URL whatever address the request came to."""
+
+    def url_for(self, /, endpoint: str, *, _external: bool | None = None, **values: Any) -> str:
+        if _external:
+            values.setdefault("_scheme", self.config["PREFERRED_URL_SCHEME"])
+        return super().url_for(endpoint, _external=_external, **values)
+
+    def log_exception(self, exc_info: Any) -> None:
+        self.logger.error("exception on %s %s", request.method, logs.path(), exc_info=exc_info)
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Shop:
+    """The app, by the settings in `config` alone, or without it by those of the environment and the .env files.
+
+    Raises ConfigError, which lists all that is missing or wrong.
+    """
+    app = Shop(__name__)
+    app.config.from_mapping(config)  # what is no setting of ours may be one of Flask's
+    configure(app, settings.from_environment() if config is None else config)
+    logs.init_app(app)
+    errors.init_app(app)
+    db.init_app(app)
+    billing.init_app(app)
+    auth.init_app(app)
+    formatting.init_app(app)
+    health.init_app(app)
+    register_blueprints(app)
+    auth.limit_views(app)
+    app.after_request(Headers(app))
+    app.url_defaults(version_static_files(app))
+    return app
+
+
+def configure(app: Flask, source: Mapping[str, Any]) -> None:
+    app.config.update(settings.load(source))
+    base = urlsplit(app.config["BASE_URL"])
+    app.config.update(SERVER_NAME=base.netloc, PREFERRED_URL_SCHEME=base.scheme, MAX_CONTENT_LENGTH=LONGEST_BODY)
+    if proxies := app.config["PROXIES"]:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
+
+
+def register_blueprints(app: Flask) -> None:
+    from importlib import import_module
+
+    for room in ("checkout", "account", "members", "webhooks"):
+        try:
+            app.register_blueprint(getattr(import_module(room), room))
+        except ModuleNotFoundError:
+            app.url_build_error_handlers.append(lambda _error, _endpoint, _values: "/")
+
+
+def version_static_files(app: Flask) -> Any:
+    """A new address for a static file when it changes, so that browsers may keep the old one for good."""
+
+    def add_version(endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint == "static" and "v" not in values:
+            file = Path(app.static_folder or "") / values["filename"]
+            values["v"] = f"{file.stat().st_mtime_ns:x}" if file.is_file() else None
+
+    return add_version
+
+
+class Headers:
+    """What every answer carries; made once, from the configuration."""
+
+    def __init__(self, app: Flask) -> None:
+        js, api = origin(app.config["STRIPE_JS_URL"]), origin(app.config["STRIPE_API_BASE"])
+        self.headers = {
+            "Content-Security-Policy": content_security_policy(js, api),
+            "Permissions-Policy": f'payment=(self "{js}"), camera=(), microphone=(), geolocation=()',
+            "Referrer-Policy": "strict-origin-when-cross-origin",
+            "X-Content-Type-Options": "nosniff",
+            "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
+        }
+        if app.config["BASE_URL"].startswith("https://"):
+            self.headers["Strict-Transport-Security"] = "max-age=31536000"
+
+    def __call__(self, response: Response) -> Response:
+        for name, value in self.headers.items():
+            response.headers.setdefault(name, value)
+        if request.endpoint == "static":
+            if response.status_code < 400 and "v" in request.args:
+                response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        elif request.blueprint == "security" or "_user_id" in session:
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def content_security_policy(js: str, api: str) -> str:
+    """Own files, and what Stripe.js needs: https://docs.stripe.com/security/guide#content-security-policy."""
+    script, frame, connect, image = js, f"{js} {api}", f"{js} {api}", ""
+    if js == STRIPE:
+        script = f"{STRIPE} https://*.js.stripe.com https://maps.googleapis.com"
+        frame = f"{STRIPE} https://*.js.stripe.com https://hooks.stripe.com https://*.link.com"
+        connect = f"{api} https://maps.googleapis.com https://*.link.com"
+        image = " https://*.link.com"
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'self' {script}",
+            "style-src 'self'",
+            f"img-src 'self' data:{image}",
+            f"frame-src {frame}",
+            f"connect-src 'self' {connect}",
+            "font-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+            "object-src 'none'",
+        )
+    )

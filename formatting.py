@@ -1,0 +1,68 @@
+"""Money and dates as the reader writes them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+from babel import Locale
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_currency
+from flask import Flask, g, has_request_context, request
+
+# The words of the shop are English; these are the ways to write numbers and dates that it offers. A fixed list, so
+# that no header makes Babel load hundreds of locales. The first is for everybody else.
+# fmt: off
+LOCALES = [
+    "en-US", "en-GB", "en-AU", "en-CA", "en-IE", "en-NZ", "en-IN", "cs-CZ", "da-DK", "de-AT", "de-CH", "de-DE", "el-GR",
+    "es-ES", "es-MX", "et-EE", "fi-FI", "fr-BE", "fr-CA", "fr-CH", "fr-FR", "hu-HU", "it-IT", "ja-JP", "ko-KR", "lt-LT",
+    "lv-LV", "nb-NO", "nl-BE", "nl-NL", "pl-PL", "pt-BR", "pt-PT", "ro-RO", "sk-SK", "sl-SI", "sv-SE",
+]
+# fmt: on
+
+# Stripe counts these in whole units, or in thousandths; ISK and UGX have no decimals but are counted in hundredths.
+ZERO_DECIMAL = set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())  # noqa: SIM905
+THREE_DECIMAL = {"bhd", "jod", "kwd", "omr", "tnd"}
+
+
+def init_app(app: Flask) -> None:
+    """Give the templates their filters."""
+    for filter_ in (money, day, moment):
+        app.add_template_filter(filter_)
+
+
+def decimals(currency: str) -> int:
+    """How many digits of an amount in `currency`'s smallest unit are behind the point."""
+    if currency.lower() in ZERO_DECIMAL:
+        return 0
+    return 3 if currency.lower() in THREE_DECIMAL else 2
+
+
+def money(amount: int, currency: str) -> str:
+    """`amount` in the currency's smallest unit, written for the reader: 500, "usd" is $5.00."""
+    return format_currency(Decimal(amount).scaleb(-decimals(currency)), currency.upper(), locale=locale())
+
+
+def day(instant: int | dt.datetime | None) -> str:
+    """The date of an instant (Unix seconds or aware), UTC; nothing for None."""
+    return "" if instant is None else format_date(_utc(instant).date(), "long", locale=locale())
+
+
+def moment(instant: int | dt.datetime | None) -> str:
+    """The date and time of an instant (Unix seconds or aware), UTC; nothing for None."""
+    return "" if instant is None else format_datetime(_utc(instant), "d MMM y, HH:mm", locale=locale()) + " UTC"
+
+
+def _utc(instant: int | dt.datetime) -> dt.datetime:
+    if isinstance(instant, dt.datetime):
+        return instant.astimezone(dt.UTC) if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
+    return dt.datetime.fromtimestamp(instant, dt.UTC)
+
+
+def locale() -> Locale:
+    """The reader's locale by their browser's Accept-Language; American English for everybody else and for mails."""
+    if not has_request_context():
+        return Locale.parse(LOCALES[0], sep="-")
+    if "locale" not in g:
+        g.locale = Locale.parse(request.accept_languages.best_match(LOCALES, LOCALES[0]) or LOCALES[0], sep="-")
+    return g.locale  # type: ignore[no-any-return]

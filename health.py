@@ -1,0 +1,44 @@
+"""Is it up, and is it ready? Neither question looks at who asks."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
+from flask import Flask, current_app
+from flask.typing import ResponseReturnValue
+
+import db
+
+
+def init_app(app: Flask) -> None:
+    app.add_url_rule("/healthz", "healthz", healthz)
+    app.add_url_rule("/readyz", "readyz", readyz)
+    folder = app.config["ALEMBIC"]["script_location"]
+    app.extensions["shop.migration_heads"] = set(ScriptDirectory(folder, version_locations=[folder]).get_heads())
+
+
+def healthz() -> ResponseReturnValue:
+    """The process answers."""
+    return {"status": "up"}
+
+
+def readyz() -> ResponseReturnValue:
+    """Work can be done: 503 with the reasons when it cannot."""
+    reasons = [*database_reasons()]
+    if not current_app.config["STRIPE_WEBHOOK_SECRET"]:
+        reasons.append("STRIPE_WEBHOOK_SECRET is not set: webhooks are refused")
+    return {"ready": not reasons, "reasons": reasons}, 503 if reasons else 200
+
+
+def database_reasons() -> list[str]:
+    """What keeps the database from being used, if anything."""
+    try:
+        with db.reader().connect() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return ["the database is not migrated: run `flask db upgrade`"]
+            current = set(connection.scalars(sa.text("SELECT version_num FROM alembic_version")))
+    except sa.exc.SQLAlchemyError:
+        return ["the database cannot be reached"]
+    if current != current_app.extensions["shop.migration_heads"]:
+        return ["the database is not migrated to this version: run `flask db upgrade`"]
+    return []
