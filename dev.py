@@ -335,6 +335,10 @@ def start_shop(children: Children, host: str, port: int, threads: str, *options:
         *(str(PYTHON), "-m", "granian", "--interface", "wsgi", "--factory", "app:create_app", "--no-ws", "--http", "1"),
         *("--host", host, "--port", str(port), "--blocking-threads", threads, "--no-access-log", *options),
     )
+
+
+def start_ticks(children: Children) -> None:
+    """Do once a minute what nobody waits for."""
     children.start("tick", str(PYTHON), "-m", "flask", "--app", "app", "tick", "--every", "60")
 
 
@@ -431,6 +435,7 @@ def run(children: Children) -> None:
     flask(children, "catalog", "sync")
     staff = flask(children, "staff", "add", STAFF).splitlines()
     missing = wait_until_ready(children, port)
+    start_ticks(children)
     times = f"started in {time.monotonic() - started:.1f} s"
     if installed:
         times = f"installed in {installed:.0f} s, {times}"
@@ -481,6 +486,7 @@ def serve(children: Children) -> None:
     start_shop(
         children, host, port, threads, "--workers", workers, "--respawn-failed-workers", "--workers-kill-timeout", "30s"
     )
+    start_ticks(children)
     children.watch()
 
 
