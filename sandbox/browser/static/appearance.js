@@ -24,14 +24,13 @@ let variablesSet = [];
 document.adoptedStyleSheets = [sheet];
 
 /** Apply an Appearance: theme, variables (as custom properties of their names) and rules. Returns "light" or "dark". */
-export function applyAppearance({ theme = "stripe", variables = {}, rules = {}, labels, inputs, disableAnimations } = {}) {
+export function applyAppearance({ theme = "stripe", variables = {}, rules = {}, labels, disableAnimations } = {}) {
   const root = document.documentElement;
   const values = { ...(THEMES[theme] ?? {}), ...variables };
   for (const name of variablesSet) root.style.removeProperty(name);
   variablesSet = Object.keys(values).map((name) => `--${name}`);
   for (const [name, value] of Object.entries(values)) root.style.setProperty(`--${name}`, value);
   root.dataset.labels = labels === "floating" ? "floating" : "above";
-  root.dataset.inputs = inputs === "condensed" ? "condensed" : "spaced";
   root.toggleAttribute("data-still", Boolean(disableAnimations));
   applyRules(rules);
   const scheme = isDark(getComputedStyle(root).getPropertyValue("--colorBackground")) ? "dark" : "light";

@@ -13,15 +13,20 @@ export async function loadSession(settings) {
     locale,
     type: intent ? `${intent.kind}_intent` : "deferred_intent",
     client_secret: intent?.clientSecret,
-    deferred_intent: deferred && { mode: deferred.mode, amount: deferred.amount, currency: deferred.currency },
+    deferred_intent: deferred && {
+      mode: deferred.mode,
+      amount: deferred.amount,
+      currency: deferred.currency,
+      setup_future_usage: deferred.setupFutureUsage,
+    },
   });
   if (session.error) return session;
   const preference = session.payment_method_preference;
-  const found = intent && (preference[`${intent.kind}_intent`] ?? session[`${intent.kind}_intent`]);
+  const found = intent && session[`${intent.kind}_intent`];
   if (found && !OPEN.includes(found.status)) return { error: unexpectedState(intent.kind, found) };
   return {
     methods: preference.ordered_payment_method_types,
-    home: preference.country_code ?? session.merchant_country ?? "US",
+    home: preference.country_code,
     business: session.business_name || "the shop",
     forLater: isForLater(intent, deferred, found),
   };

@@ -1,6 +1,10 @@
 /**
  * Show the bank's 3D Secure challenge over the shop's page and wait until it is over, either way.
  * A modal <dialog> keeps the page behind it inert and gives the focus back by itself.
+ *
+ * @param {string} origin
+ * @param {{key: string, source: string, amount?: number, currency?: string}} details
+ * @returns {Promise<void>}
  */
 function showChallenge(origin, details) {
   return new Promise((resolve) => {

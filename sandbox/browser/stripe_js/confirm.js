@@ -20,7 +20,14 @@ class Intents {
     return callApi(this.origin, "GET", `/v1/${INTENT_NAMES[kind]}s/${id}`, { client_secret: clientSecret, key: this.key });
   }
 
-  /** Confirm, see a 3D Secure challenge through, and go to return_url (or resolve, with redirect "if_required"). */
+  /**
+   * Confirm, see a 3D Secure challenge through, and go to return_url (or resolve, with redirect "if_required").
+   *
+   * @param {"payment"|"setup"} kind
+   * @param {string} caller
+   * @param {{elements?: any, clientSecret?: string, confirmParams?: Record<string, any>, redirect?: string}} [call]
+   * @returns {Promise<any>}
+   */
   async confirm(kind, caller, { elements, clientSecret, confirmParams = {}, redirect = "always" } = {}) {
     if (!["always", "if_required"].includes(redirect)) {
       throw new IntegrationError(`Invalid value for ${caller}: redirect should be one of the following strings: always, if_required. You specified: ${redirect}.`);

@@ -5,7 +5,7 @@ const ELEMENT_FRAMES = {
 const STATE_CLASSES = ["focus", "empty", "complete", "invalid"];
 
 /** One element on the shop's page: a container's classes, an iframe and its events. The form itself is in the iframe. */
-class Element {
+class StripeElement {
   #listeners = new Map();
   #container;
   #wrapper;

@@ -1,9 +1,11 @@
 const DEFERRED_MODES = ["payment", "subscription", "setup"];
 
 /** A group of elements for one intent, existing (client secret) or still to be made (deferred mode). */
-class Elements {
+class StripeElements {
   #elements = [];
+  #updated = [];
 
+  /** @param {Record<string, any>} options */
   constructor(origin, key, options = {}) {
     this._origin = origin;
     this._key = key;
@@ -13,6 +15,11 @@ class Elements {
     else if (options.mode !== undefined) checkDeferred(options);
   }
 
+  /**
+   * @param {string} type
+   * @param {Record<string, any>} options
+   * @returns {any}
+   */
   create(type, options = {}) {
     if (!(type in ELEMENT_FRAMES)) {
       throw new IntegrationError(
@@ -26,11 +33,12 @@ class Elements {
     if (type === "address" && !["shipping", "billing"].includes(options.mode)) {
       throw new IntegrationError("Missing value for elements.create('address'): options.mode should be 'shipping' or 'billing'.");
     }
-    const element = new Element(this, type, options);
+    const element = new StripeElement(this, type, options);
     this.#elements.push(element);
     return element;
   }
 
+  /** @returns {any} */
   getElement(type) {
     return this.#elements.find((element) => element._type === type) ?? null;
   }
@@ -40,7 +48,13 @@ class Elements {
     if ("clientSecret" in options) throw new IntegrationError("elements.update(): clientSecret cannot be changed. Create a new Elements group instead.");
     this._options = { ...this._options, ...options };
     if (this._options.mode) checkDeferred(this._options);
-    await Promise.all(this.#elements.map((element) => element._frame?.tell("settings", this._settings())));
+    await Promise.all(this.#elements.map((element) => element._frame?.ask("settings", this._settings())));
+    for (const handler of this.#updated) handler();
+  }
+
+  /** @param {"update-end"} event */
+  on(event, handler) {
+    if (event === "update-end") this.#updated.push(handler);
   }
 
   /** Read the intent again after the server changed it. */
@@ -69,6 +83,7 @@ class Elements {
   }
 }
 
+/** @param {Record<string, any>} options */
 function checkDeferred({ mode, amount, currency }) {
   if (!DEFERRED_MODES.includes(mode)) {
     throw new IntegrationError(`Invalid value for elements(): mode should be one of the following strings: ${DEFERRED_MODES.join(", ")}. You specified: ${mode}.`);
@@ -82,7 +97,7 @@ function checkDeferred({ mode, amount, currency }) {
 }
 
 function mountedPayment(elements, caller) {
-  const payment = elements instanceof Elements ? elements.getElement("payment") : null;
+  const payment = elements instanceof StripeElements ? elements.getElement("payment") : null;
   if (payment?._frame) return payment;
   throw new IntegrationError(`Invalid value for ${caller}: elements should have a mounted Payment Element or Express Checkout Element.`);
 }

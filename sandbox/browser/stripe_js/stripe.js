@@ -1,4 +1,4 @@
-const SANDBOX_ORIGIN = new URL(document.currentScript.src).origin;
+const SANDBOX_ORIGIN = new URL(/** @type {HTMLScriptElement} */ (document.currentScript).src).origin;
 
 /** The sandbox's stand-in for Stripe.js: same calls, same results, local API. */
 function Stripe(publishableKey, options = {}) {
@@ -11,7 +11,7 @@ function Stripe(publishableKey, options = {}) {
   };
 
   return {
-    elements: (elementsOptions = {}) => new Elements(SANDBOX_ORIGIN, key, { locale: options.locale, ...elementsOptions }),
+    elements: (elementsOptions = {}) => new StripeElements(SANDBOX_ORIGIN, key, { locale: options.locale, ...elementsOptions }),
     confirmPayment: (call) => intents.confirm("payment", "stripe.confirmPayment()", call),
     confirmSetup: (call) => intents.confirm("setup", "stripe.confirmSetup()", call),
     handleNextAction: async (call) => {
@@ -20,7 +20,8 @@ function Stripe(publishableKey, options = {}) {
     },
     retrievePaymentIntent: (clientSecret) => retrieve("payment", clientSecret, "stripe.retrievePaymentIntent()"),
     retrieveSetupIntent: (clientSecret) => retrieve("setup", clientSecret, "stripe.retrieveSetupIntent()"),
-    createPaymentMethod: async ({ elements, params = {} } = {}) => {
+    /** @param {any} call */
+    createPaymentMethod: async ({ elements, params = {} }) => {
       const payment = mountedPayment(elements, "stripe.createPaymentMethod()");
       const answer = await payment._frame.ask("createPaymentMethod", withoutFunctions(params));
       return answer.error ? answer : { paymentMethod: answer };
