@@ -12,12 +12,18 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import auth
 import billing
+import cli
 import config as settings
 import db
 import errors
 import formatting
 import health
 import logs
+import throttle
+from account import account
+from checkout import checkout
+from members import members
+from webhooks import webhooks
 
 LONGEST_BODY = 64 * 1024  # bytes; /webhook has a limit of its own
 STRIPE = "https://js.stripe.com"
@@ -50,8 +56,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Shop:
     auth.init_app(app)
     formatting.init_app(app)
     health.init_app(app)
-    register_blueprints(app)
-    auth.limit_views(app)
+    for blueprint in (checkout, account, members, webhooks):
+        app.register_blueprint(blueprint)
+    cli.init_app(app)
+    throttle.init_app(app)
     app.after_request(Headers(app))
     app.url_defaults(version_static_files(app))
     return app
@@ -63,16 +71,6 @@ def configure(app: Flask, source: Mapping[str, Any]) -> None:
     app.config.update(SERVER_NAME=base.netloc, PREFERRED_URL_SCHEME=base.scheme, MAX_CONTENT_LENGTH=LONGEST_BODY)
     if proxies := app.config["PROXIES"]:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
-
-
-def register_blueprints(app: Flask) -> None:
-    from importlib import import_module
-
-    for room in ("checkout", "account", "members", "webhooks"):
-        try:
-            app.register_blueprint(getattr(import_module(room), room))
-        except ModuleNotFoundError:
-            app.url_build_error_handlers.append(lambda _error, _endpoint, _values: "/")
 
 
 def version_static_files(app: Flask) -> Any:

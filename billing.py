@@ -10,13 +10,13 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import stripe
 from flask import Flask, current_app
-from stripe import params
+from stripe import params as params  # its types are part of this module's face
 
 import db
 
@@ -235,6 +235,15 @@ def payment_methods_of(customer_id: str) -> Iterator[Answer]:
     return pages(lambda v1, wanted: v1.customers.payment_methods.list(customer_id, wanted))
 
 
+def find_customer(email: str, user_id: int) -> Answer | None:
+    """The customer that was made for one of our users, should its answer have got lost."""
+    for page in pages(lambda v1, wanted: v1.customers.list(wanted), email=email):
+        for customer in page.object["data"]:
+            if customer["metadata"].get("user_id") == str(user_id):
+                return replace(page, object=customer)
+    return None
+
+
 def account() -> Answer:
     """The account that the key belongs to."""
     return ask(lambda v1: v1.accounts.retrieve_current())
@@ -286,20 +295,21 @@ def prices(**filters: Any) -> Iterator[Answer]:
     return pages(lambda v1, wanted: v1.prices.list(wanted), expand=["data.currency_options"], **filters)
 
 
-def create_product(values: params.ProductCreateParams) -> Answer:
-    return ask(lambda v1: v1.products.create(values))
+def create_product(values: params.ProductCreateParams, key: str) -> Answer:
+    return ask(lambda v1: v1.products.create(values, {"idempotency_key": key}))
 
 
 def update_product(product_id: str, values: params.ProductUpdateParams) -> Answer:
     return ask(lambda v1: v1.products.update(product_id, values))
 
 
-def create_price(values: params.PriceCreateParams) -> Answer:
-    return ask(lambda v1: v1.prices.create(values))
+def create_price(values: params.PriceCreateParams, key: str) -> Answer:
+    return ask(lambda v1: v1.prices.create(values, {"idempotency_key": key}))
 
 
-def update_price(price_id: str, values: params.PriceUpdateParams) -> Answer:
-    return ask(lambda v1: v1.prices.update(price_id, values))
+def retire_price(price_id: str) -> Answer:
+    """Nobody can subscribe to it any more; who did keeps paying it."""
+    return ask(lambda v1: v1.prices.update(price_id, {"active": False, "expand": ["currency_options"]}))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

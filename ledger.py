@@ -106,11 +106,13 @@ def kind_of(event_type: str) -> str:
     return event_type.split(".")[-2]
 
 
-def unfinished(*, customer_id: str | None = None) -> list[str]:
-    """Events that something is left to do for: failed ones, or those of a customer who became ours since."""
+def unfinished(*, customer_id: str | None = None, event_type: str | None = None) -> list[str]:
+    """Events with something left to do, oldest first: failed ones, or those of a customer who became ours since."""
     query = sa.select(WebhookEvent.id).order_by(WebhookEvent.received_at)
     if customer_id:
-        return list(
-            db.session.scalars(query.where(WebhookEvent.customer_id == customer_id, WebhookEvent.state == "foreign"))
-        )
-    return list(db.session.scalars(query.where(WebhookEvent.state == "failed")))
+        query = query.where(WebhookEvent.customer_id == customer_id, WebhookEvent.state == "foreign")
+    else:
+        query = query.where(WebhookEvent.state == "failed")
+    if event_type:
+        query = query.where(WebhookEvent.type == event_type)
+    return list(db.session.scalars(query))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 import billing
 import db
@@ -66,10 +67,10 @@ def receive() -> tuple[dict[str, str], int]:
     """Take one event from Stripe."""
     if not current_app.config["STRIPE_WEBHOOK_SECRET"]:
         return {"error": "STRIPE_WEBHOOK_SECRET is not set"}, 503
-    if (request.content_length or 0) > BODY_LIMIT:
-        return {"error": "too large"}, 413
-    body = request.get_data(cache=False)
-    if len(body) > BODY_LIMIT:
+    request.max_content_length = BODY_LIMIT
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
         return {"error": "too large"}, 413
     try:
         header = request.headers.get("Stripe-Signature", "")

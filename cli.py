@@ -1,0 +1,151 @@
+"""The commands: flask catalog | sync | tick | staff."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+import click
+import sqlalchemy as sa
+from flask import Flask, current_app
+from flask.cli import AppGroup, with_appcontext
+
+import access
+import auth
+import billing
+import catalog
+import clock
+import config
+import db
+import ledger
+import mail
+import operations
+import sync
+from models import Checkout, Customer
+
+catalog_commands = AppGroup("catalog", help="What is sold.")
+staff_commands = AppGroup("staff", help="Who may see and act for customers.")
+
+
+def init_app(app: Flask) -> None:
+    """Give the app its commands."""
+    for command in (catalog_commands, staff_commands, sync_command, tick_command):
+        app.cli.add_command(command)
+
+
+class Told(click.ClickException):
+    """A failure of Stripe's, told in one line."""
+
+
+@catalog_commands.command("sync")
+@click.option("--file", type=click.Path(path_type=Path), help="The catalogue; by default the setting CATALOG.")
+def catalog_sync(file: Path | None) -> None:
+    """Create and update products and prices at Stripe by the catalogue file, and copy them here. Safe to repeat."""
+    products = catalog.load(file or config.ROOT / current_app.config["CATALOG"])
+    done = 0
+    try:
+        for line in catalog.bring_in_line(products):
+            click.echo(line)
+            done += 1
+    except billing.BillingError as error:
+        raise Told(
+            f"Stripe: {error.message} (request {error.request_id}). Run it again; what is done stays done."
+        ) from error
+    if not done:
+        click.echo(f"The catalogue is in line: {len(products)} products.")
+
+
+@staff_commands.command("add")
+@click.argument("email")
+def staff_add(email: str) -> None:
+    """Make EMAIL's account one of staff; a new account gets a password, printed once."""
+    try:
+        password = auth.create_staff(email)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{email} is staff." + (f" Password: {password}" if password else ""))
+
+
+@click.command("sync")
+@click.option("--customer", help="Only this customer (cus_...).")
+@with_appcontext
+def sync_command(customer: str | None) -> None:
+    """Make our tables equal to Stripe's: customers, subscriptions, invoices, payment methods."""
+    query = sa.select(Customer.id).where(Customer.deleted_at.is_(None)).order_by(Customer.id)
+    ids = list(db.session.scalars(query.where(Customer.id == customer) if customer else query))
+    if customer and not ids:
+        raise click.ClickException(f"{customer} is no customer of this shop.")
+    try:
+        with click.progressbar(ids, label="customers") as bar:
+            for id in bar:
+                sync.customer(id)
+    except billing.BillingError as error:
+        raise Told(f"Stripe: {error.message} (request {error.request_id})") from error
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is due
+
+
+@click.command("tick")
+@click.option("--every", type=click.IntRange(1), help="Do it again every so many seconds, until stopped.")
+@with_appcontext
+def tick_command(every: int | None) -> None:
+    """Do what is due: events that failed, attempts that were given up, mails. Once a minute; safe twice at once."""
+    stopped = threading.Event()
+    if every:
+        stop_on_signals(stopped)
+    while True:
+        try:
+            tick()
+        except Exception:
+            if not every:
+                raise
+            current_app.logger.exception("tick failed; the next one will try again")
+        finally:
+            db.session.remove()
+        if not every or stopped.wait(every):
+            return
+
+
+def stop_on_signals(stopped: threading.Event) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+def tick() -> None:
+    """One round."""
+    replay_waiting_invoices()
+    cancel_dead_subscriptions()
+    close_forgotten_attempts()
+    mail.send_pending()
+
+
+def replay_waiting_invoices() -> None:
+    """Drafts that Stripe was told to go on with, though we could not ask about them."""
+    for event_id in ledger.unfinished(event_type="invoice.created"):
+        ledger.replay(event_id)
+
+
+def cancel_dead_subscriptions() -> None:
+    """Alive at Stripe, though the first bank debit failed and nothing was ever paid: end them, once."""
+    for subscription_id, customer_id in access.dead_subscriptions():
+        noted = sync.note(customer_id)
+        try:
+            sync.learn(noted, billing.cancel_subscription(subscription_id))
+        except billing.Missing:
+            sync.ask("subscription", subscription_id, quick=False)
+
+
+def close_forgotten_attempts() -> None:
+    """Nothing is lost by it: a subscription that was made all the same is found at Stripe by the next attempt."""
+    forgotten = sa.update(Checkout).where(
+        Checkout.state == "creating", Checkout.started_at < clock.wall() - operations.KEY_LIFE
+    )
+    with db.write() as tx:
+        tx.execute(forgotten.values(state="closed"))

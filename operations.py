@@ -1,0 +1,58 @@
+"""Changes at Stripe, written down before they are asked for: an operation's id is its idempotency key.
+
+An answer that got lost leaves the operation open; doing the same again takes the same id, so Stripe does it once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+import clock
+import db
+from models import Operation
+
+KEY_LIFE = 20 * 3600  # Stripe keeps a key for at least 24 hours
+
+
+@dataclass(frozen=True)
+class Open:
+    id: str
+    params: dict[str, Any]
+    fresh: bool  # False: begun before, its outcome is not known
+    given_up: bool = False  # one before it was: its outcome is not known, and its key no longer protects
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def begin(kind: str, subject: str, params: dict[str, Any]) -> Open:
+    """The open operation of this kind on `subject`, or a new one with `params`.
+
+    One that is older than Stripe keeps keys is given up, and the caller must look at Stripe first.
+    """
+    id = new_id()
+    row = {"id": id, "kind": kind, "subject": subject, "params": params, "state": "open", "started_at": clock.wall()}
+    same = (Operation.kind == kind, Operation.subject == subject, Operation.state == "open")
+    with db.write() as tx:
+        old = sa.update(Operation).where(*same, Operation.started_at < clock.wall() - KEY_LIFE)
+        gone = tx.execute(old.values(state="failed", note="given up: its key is too old to be used again"))
+        there = tx.execute(sa.select(Operation.id, Operation.params).where(*same)).first()
+        if there:
+            return Open(there.id, there.params, fresh=False)
+        tx.execute(sa.insert(Operation).values(row))
+    return Open(id, params, fresh=True, given_up=gone.rowcount > 0)
+
+
+def end(id: str, state: str, note: str | None = None) -> None:
+    with db.write() as tx:
+        end_in(tx, id, state, note)
+
+
+def end_in(tx: sa.Connection, id: str, state: str, note: str | None = None) -> None:
+    """Note how an operation ended: "done" or "failed"."""
+    tx.execute(sa.update(Operation).where(Operation.id == id).values(state=state, note=note))

@@ -1,0 +1,458 @@
+"""What customers and staff can do: become a customer, subscribe, cancel, resume.
+
+Money is never moved twice: before anything that charges or cancels Stripe is asked, never our tables, and every change
+has an id that is stored first and is its idempotency key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import sqlalchemy as sa
+from flask import url_for
+
+import billing
+import clock
+import db
+import ledger
+import operations
+import readings
+import sync
+from errors import Problem
+from models import Checkout, Customer, User
+from readings import Plan
+
+PATIENCE = 60  # seconds after which the answer to a creation counts as lost
+REPEATABLE = operations.KEY_LIFE
+TRIES = 5
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What the browser needs to pay: the secret of a payment or setup intent, or nothing to collect."""
+
+    subscription_id: str
+    client_secret: str | None
+    intent: str | None  # "payment" | "setup" | None
+    notice: str | None = None  # what the customer must be told besides
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Customers
+
+
+def ensure_customer(user: User, details: Row | None = None) -> Customer:
+    """The customer that a user is at Stripe; made there if need be, once.
+
+    `details` (name, address, shipping) go to Stripe when the customer is made. Raises billing.BillingError.
+    """
+    there = readings.customer_of(user.id)
+    if there is not None:
+        return there
+    values = {"email": user.email, "metadata": {"user_id": str(user.id)}, **(details or {})}
+    operation = operations.begin("create_customer", str(user.id), values)
+    try:
+        answer = billing.find_customer(user.email, user.id) if operation.given_up else None
+        answer = answer or billing.create_customer(
+            cast(billing.params.CustomerCreateParams, operation.params), operation.id
+        )
+    except billing.Refused as error:
+        operations.end(operation.id, "failed", str(error))
+        raise
+    adopt(answer, user, operation.id)
+    return cast(Customer, readings.customer_of(user.id))
+
+
+def adopt(answer: billing.Answer, user: User, operation_id: str) -> None:
+    """Make a customer of Stripe's ours, and take up what came of them before."""
+    copy = sync.read(answer.object)
+    bounds = {"known_from": answer.date - answer.took - sync.MARGIN, "known_to": answer.date + sync.MARGIN}
+    with db.write() as tx:
+        insert = db.insert(Customer).values(id=copy.id, user_id=user.id, **copy.columns, **bounds)
+        tx.execute(insert.on_conflict_do_nothing())
+        operations.end_in(tx, operation_id, "done")
+    ledger.take_up(copy.id)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Subscribing: one live attempt
+
+
+def subscribe(user: User, plan: Plan) -> Attempt:
+    """Begin to subscribe, or go on with what was begun. Two tabs, a double click, a lost answer: one subscription.
+
+    Raises Problem (409) where the customer must do something else first, billing.BillingError where Stripe could not.
+    """
+    customer = ensure_customer(user)
+    _same_currency(customer, plan)
+    try:
+        for _ in range(TRIES):
+            attempt = _go_on(user, customer, plan, _checkout(user.id))
+            if attempt is not None:
+                return attempt
+    except billing.Refused:
+        # Stripe may know of a currency, or of the customer's deletion, that we have not heard of.
+        sync.ask("customer", customer.id, quick=False)
+        _same_currency(ensure_customer(user), plan)
+        raise
+    raise in_progress()
+
+
+def _same_currency(customer: Customer, plan: Plan) -> None:
+    if customer.currency and customer.currency != plan.currency:
+        raise Problem(
+            409,
+            "currency_fixed",
+            f"Your first order was in {customer.currency.upper()}, and that cannot be changed any more.",
+            url=url_for("checkout.subscribe", price=plan.lookup_key, currency=customer.currency),
+        )
+
+
+def _go_on(user: User, customer: Customer, plan: Plan, row: Checkout | None) -> Attempt | None:
+    """One step from where the attempt is; None means that it moved, and the next look decides."""
+    if row is not None and row.state == "creating":
+        age = clock.wall() - row.started_at
+        if age < PATIENCE:
+            raise in_progress()
+        if (row.price_id, row.currency) == (plan.price_id, plan.currency) and age < REPEATABLE:
+            if _move(row, started_at=clock.wall()):  # others wait again while this one asks
+                _create(row.user_id, row.attempt, row.params, customer)
+            return None
+    if row is not None and row.state == "open" and row.subscription_id:
+        return _decide(user, customer, plan, row, row.subscription_id)
+    unfinished = _unfinished_at_stripe(customer.id)
+    if unfinished:
+        _take(user, _checkout(user.id), plan, state="open", subscription_id=unfinished[0]["id"])
+        return None
+    return _begin(user, customer, plan, row)
+
+
+def _unfinished_at_stripe(customer_id: str) -> list[Row]:
+    """What is alive or waits for its first payment; what lives comes first."""
+    noted = sync.note(customer_id)
+    found = []
+    for page in billing.subscriptions_of(customer_id):
+        sync.learn(noted, page, *page.object["data"])
+        found += [one for one in page.object["data"] if one["status"] not in sync.ENDED]
+    return sorted(found, key=lambda one: one["status"] == "incomplete")
+
+
+def _decide(user: User, customer: Customer, plan: Plan, row: Checkout, subscription_id: str) -> Attempt | None:
+    """Ask Stripe how the open attempt stands, and go on with it, refuse, or begin anew."""
+    noted = sync.note(customer.id)
+    try:
+        answer = billing.retrieve_checkout(subscription_id)
+    except billing.Missing:
+        _move(row, state="closed")
+        return None
+    sync.learn(noted, answer)
+    subscription = answer.object
+    status = subscription["status"]
+    if status in sync.ENDED:
+        _move(row, state="closed")
+        return None
+    if status != "incomplete":
+        return _decide_live(row, subscription)
+    invoice = subscription["latest_invoice"]
+    intent = billing.invoice_intent(invoice["id"]) if invoice else None
+    intent_status = intent["status"] if intent else "canceled"
+    if intent_status == "canceled":
+        _cancel(row, subscription, user)
+        return None
+    if intent_status == "succeeded":
+        raise already_subscribed()
+    if intent_status == "processing":
+        raise payment_in_progress()
+    same = (
+        subscription["items"]["data"][0]["price"]["id"] == plan.price_id and subscription["currency"] == plan.currency
+    )
+    if same:
+        return _attempt(subscription)
+    if intent_status == "requires_action":
+        raise payment_in_progress()
+    notice = _cancel(row, subscription, user)
+    begun = _begin(user, customer, plan, _checkout(user.id))
+    return Attempt(begun.subscription_id, begun.client_secret, begun.intent, notice) if begun else None
+
+
+def _decide_live(row: Checkout, subscription: Row) -> Attempt | None:
+    setup = subscription["pending_setup_intent"]
+    waits = isinstance(setup, dict) and setup["status"] in (
+        "requires_payment_method",
+        "requires_confirmation",
+        "requires_action",
+    )
+    if subscription["status"] in ("trialing", "active") and waits and not subscription["default_payment_method"]:
+        return _attempt(subscription)
+    if _is_dead(subscription):
+        noted = sync.note(sync.id_of(subscription["customer"]) or "")
+        sync.learn(noted, billing.cancel_subscription(subscription["id"]))
+        _move(row, state="closed")
+        return None
+    raise already_subscribed()
+
+
+def _is_dead(subscription: Row) -> bool:
+    """Active at Stripe, but the first bank debit failed later: see the access rule."""
+    invoice = subscription["latest_invoice"]
+    return (
+        subscription["status"] == "active"
+        and isinstance(invoice, dict)
+        and invoice["billing_reason"] == "subscription_create"
+        and invoice["status"] in ("void", "uncollectible")
+    )
+
+
+def _cancel(row: Checkout, subscription: Row, user: User) -> str | None:
+    """End an attempt that another one replaces. If its payment won the race, the money goes back at once."""
+    noted = sync.note(sync.id_of(subscription["customer"]) or "")
+    try:
+        answer = billing.cancel_subscription(subscription["id"], {"expand": ["latest_invoice"]})
+    except billing.Missing:
+        answer = billing.retrieve_checkout(subscription["id"])
+    sync.learn(noted, answer)
+    _move(row, state="closed")
+    invoice = answer.object["latest_invoice"]
+    if not invoice or invoice["status"] != "paid" or not invoice["amount_paid"]:
+        return None
+    return give_back(invoice["id"], user)
+
+
+def give_back(invoice_id: str, user: User) -> str:
+    """Refund a payment that nothing is given for, once, on record. Returns what to tell the customer."""
+    intent = billing.invoice_intent(invoice_id)
+    if intent is None:
+        return ""
+    operation = operations.begin("refund", invoice_id, {"payment_intent": intent["id"], "user_id": user.id})
+    try:
+        billing.refund(operation.params["payment_intent"], operation.id)
+    except billing.Refused as error:
+        if error.stripe_code != "charge_already_refunded":
+            operations.end(operation.id, "failed", str(error))
+            raise
+    operations.end(operation.id, "done")
+    return "A payment for your earlier choice had just gone through. It has been refunded in full."
+
+
+def _begin(user: User, customer: Customer, plan: Plan, row: Checkout | None) -> Attempt | None:
+    """Write down a new attempt, then create the subscription with its id as the key."""
+    values: Row = {
+        "customer": customer.id,
+        "items": [{"price": plan.price_id}],
+        "currency": plan.currency,
+        "payment_behavior": "default_incomplete",
+        "payment_settings": {"save_default_payment_method": "on_subscription"},
+        "billing_mode": {"type": "flexible"},
+        "expand": billing.SUBSCRIPTION_EXPAND,
+        "metadata": {"user_id": str(user.id)},
+    }
+    attempt = operations.new_id()
+    if not _take(user, row, plan, attempt=attempt, state="creating", params=values):
+        return None
+    return _create(user.id, attempt, values, customer)
+
+
+def _create(user_id: int, attempt: str, values: Row, customer: Customer) -> Attempt | None:
+    noted = sync.note(customer.id)
+    mine = sa.update(Checkout).where(
+        Checkout.user_id == user_id, Checkout.attempt == attempt, Checkout.state == "creating"
+    )
+    try:
+        answer = billing.create_subscription(cast(billing.params.SubscriptionCreateParams, values), attempt)
+    except billing.Unavailable as error:
+        if isinstance(error, billing.Busy):  # nothing happened
+            _execute(mine.values(state="closed"))
+        raise
+    except billing.BillingError:
+        _execute(mine.values(state="closed"))
+        raise
+    sync.learn(noted, answer)
+    if not _execute(mine.values(state="open", subscription_id=answer.object["id"])):
+        if _checkout_of(answer.object["id"]) is None:  # somebody gave this attempt up meanwhile
+            noted = sync.note(customer.id)
+            sync.learn(noted, billing.cancel_subscription(answer.object["id"]))
+        return None
+    return _attempt(answer.object)
+
+
+def _attempt(subscription: Row) -> Attempt:
+    """What to pay with: the first invoice's secret, else the setup intent's, else nothing."""
+    invoice, setup = subscription["latest_invoice"], subscription["pending_setup_intent"]
+    secret = ((invoice or {}).get("confirmation_secret") or {}).get("client_secret")
+    if subscription["status"] == "incomplete" and secret:
+        return Attempt(subscription["id"], secret, "payment")
+    if isinstance(setup, dict):
+        return Attempt(subscription["id"], setup["client_secret"], "setup")
+    return Attempt(subscription["id"], None, None)
+
+
+# The row of an attempt changes by comparing and setting only.
+
+
+def _checkout(user_id: int) -> Checkout | None:
+    return db.session.get(Checkout, user_id, populate_existing=True)
+
+
+def _checkout_of(subscription_id: str) -> int | None:
+    return db.session.scalar(sa.select(Checkout.user_id).where(Checkout.subscription_id == subscription_id))
+
+
+def _take(user: User, row: Checkout | None, plan: Plan, **values: Any) -> bool:
+    """Put a new state in the place of `row`, unless somebody else was faster."""
+    new = {
+        "price_id": plan.price_id,
+        "currency": plan.currency,
+        "started_at": clock.wall(),
+        "attempt": operations.new_id(),
+        "subscription_id": None,
+        "params": {},
+        **values,
+    }
+    if row is not None:
+        return _move(row, **new)
+    return _execute(db.insert(Checkout).values(user_id=user.id, **new).on_conflict_do_nothing())
+
+
+def _move(row: Checkout, **values: Any) -> bool:
+    same = (
+        Checkout.user_id == row.user_id,
+        Checkout.attempt == row.attempt,
+        Checkout.state == row.state,
+        Checkout.started_at == row.started_at,
+    )
+    return _execute(sa.update(Checkout).where(*same).values(values))
+
+
+def _execute(statement: Any) -> bool:
+    with db.write() as tx:
+        return bool(tx.execute(statement).rowcount)
+
+
+def in_progress() -> Problem:
+    return Problem(
+        409, "attempt_in_progress", "Your subscription is being prepared. This takes a few seconds.", retry_after=2
+    )
+
+
+def payment_in_progress() -> Problem:
+    return Problem(
+        409,
+        "payment_in_progress",
+        "A payment of yours is being processed. Please wait until it is through.",
+        url=url_for("checkout.complete"),
+    )
+
+
+def already_subscribed() -> Problem:
+    return Problem(409, "already_subscribed", "You have a subscription already.", url=url_for("account.settings"))
+
+
+def follow(user: User) -> None:
+    """While an attempt is open, ask Stripe how it stands, so that our tables know without waiting for its events."""
+    row = _checkout(user.id)
+    customer = readings.customer_of(user.id)
+    if row is None or customer is None or row.state != "open" or not row.subscription_id:
+        return
+    noted = sync.note(customer.id)
+    try:
+        sync.learn(noted, billing.retrieve_checkout(row.subscription_id))
+    except billing.Missing:
+        _move(row, state="closed")
+
+
+def has_open_attempt(user_id: int) -> bool:
+    state = db.session.scalar(sa.select(Checkout.state).where(Checkout.user_id == user_id))
+    return state in ("creating", "open")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Cancelling and taking it back
+
+
+def cancel(user: User, subscription_id: str, *, at_period_end: bool, reason: str | None, comment: str | None) -> Row:
+    """End a subscription now, or stop its renewal. What is gone already, or stopped already, is a success.
+
+    Returns the subscription as Stripe has it now. Raises Problem (404) for another customer's.
+    """
+    customer_id = _own(user, subscription_id)
+    noted = sync.note(customer_id)
+    try:
+        answer = billing.retrieve_checkout(subscription_id)
+        sync.learn(noted, answer)
+        subscription = answer.object
+        stops_already = subscription["cancel_at_period_end"] or subscription["cancel_at"]
+        if subscription["status"] in sync.ENDED or (at_period_end and stops_already):
+            return subscription
+        details = {name: value for name, value in (("feedback", reason), ("comment", comment)) if value}
+        noted = sync.note(customer_id)
+        if at_period_end and subscription["status"] != "incomplete":
+            answer = _update(
+                subscription_id, "cancel_at_period_end", {"cancel_at_period_end": True, "cancellation_details": details}
+            )
+        else:
+            values: Row = {"cancellation_details": details} if details else {}
+            answer = billing.cancel_subscription(subscription_id, cast(billing.params.SubscriptionCancelParams, values))
+    except billing.Missing:
+        sync.ask("subscription", subscription_id, quick=False)
+        return {"id": subscription_id, "object": "subscription", "status": "canceled"}
+    sync.learn(noted, answer)
+    return answer.object
+
+
+def resume(user: User, subscription_id: str) -> Row:
+    """Take back a cancellation that has not happened yet. Raises Problem (409) once it is over."""
+    customer_id = _own(user, subscription_id)
+    noted = sync.note(customer_id)
+    try:
+        answer = billing.retrieve_checkout(subscription_id)
+    except billing.Missing:
+        sync.ask("subscription", subscription_id, quick=False)
+        raise ended() from None
+    sync.learn(noted, answer)
+    subscription = answer.object
+    if subscription["status"] in sync.ENDED:
+        raise ended()
+    if not subscription["cancel_at_period_end"] and not subscription["cancel_at"]:
+        return subscription
+    undo: Row = {"cancel_at_period_end": False} if subscription["cancel_at_period_end"] else {"cancel_at": ""}
+    noted = sync.note(customer_id)
+    answer = _update(subscription_id, "resume", undo)
+    sync.learn(noted, answer)
+    return answer.object
+
+
+def _update(subscription_id: str, kind: str, values: Row) -> billing.Answer:
+    """Change a subscription once, under a stored key."""
+    operation = operations.begin(kind, subscription_id, values)
+    try:
+        answer = billing.update_subscription(
+            subscription_id, cast(billing.params.SubscriptionUpdateParams, operation.params), operation.id
+        )
+    except billing.Refused as error:
+        operations.end(operation.id, "failed", str(error))
+        raise
+    operations.end(operation.id, "done")
+    if not operation.fresh:
+        # The key may have replayed an old answer: what counts is how it stands now.
+        return billing.retrieve_checkout(subscription_id)
+    return answer
+
+
+def ended() -> Problem:
+    return Problem(
+        409,
+        "subscription_ended",
+        "This subscription has ended. You can subscribe again.",
+        url=url_for("checkout.plans"),
+    )
+
+
+def _own(user: User, subscription_id: str) -> str:
+    """The customer id behind a user's own subscription; anybody else's does not exist for them."""
+    customer_id = readings.owner_of(subscription_id, user.id)
+    if customer_id is None:
+        raise Problem(404, "not_found", "There is no such subscription.")
+    return customer_id
