@@ -56,6 +56,7 @@ function outcome() {
   const own = state?.state ?? page.dataset.state ?? "none";
   const access = state ? state.access : page.dataset.access === "true";
   if (own === "active" || own === "trialing") return access ? "welcome" : "attention";
+  if (own === "processing" && intent === "succeeded") return access ? "welcome" : "confirming";
   if (own === "processing" || own === "expired") return own;
   if (intent === "succeeded") return "confirming";
   if (intent === "processing") return "processing";

@@ -6,17 +6,19 @@ import { say, setBusy } from "./lib/status.js";
 /** @typedef {import("@stripe/stripe-js").Stripe} Stripe */
 /** @typedef {import("@stripe/stripe-js").StripeElements} StripeElements */
 /** @typedef {import("@stripe/stripe-js").StripeError} StripeError */
-/** @typedef {{subscriptionId: string, clientSecret: string | null, intent: "payment" | "setup" | null}} Attempt */
+/** @typedef {{subscriptionId: string, clientSecret: string | null,
+ *             intent: "payment" | "setup" | null, notice?: string}} Attempt */
 
 const form = /** @type {HTMLFormElement} */ (document.querySelector("#payment-form"));
 const place = /** @type {HTMLElement} */ (form.querySelector("#payment-element"));
 const message = /** @type {HTMLElement} */ (form.querySelector("#payment-message"));
+const note = /** @type {HTMLElement} */ (form.querySelector("#payment-note"));
 const button = /** @type {HTMLButtonElement} */ (form.querySelector("#submit"));
 const facts = /** @type {Record<string, string>} */ (form.dataset);
 const completeUrl = new URL(facts.returnUrl, location.href).href;
 
 const RETRY_AFTER = [1000, 2000, 4000, 8000, 16000, 30000]; // ms; another attempt settles within a minute
-const GENERIC = "The payment could not be made. You have not been charged. Please try again.";
+const GENERIC = "Something went wrong with the payment. Please try again: you can’t be charged twice for one order.";
 const again = { text: "Try again", onClick: () => location.reload() };
 
 /** @type {{stripe: Stripe, elements: StripeElements, attempt: Attempt} | null} */
@@ -33,6 +35,7 @@ async function start() {
   try {
     const attempt = await createSubscription();
     if (!attempt.intent || !attempt.clientSecret) return location.assign(completeUrl);
+    say(note, attempt.notice ?? "", { level: "info" });
     mount(window.Stripe(facts.publishableKey), attempt);
   } catch (error) {
     refuse(error);

@@ -11,7 +11,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
  */
 export function appearance() {
   const style = getComputedStyle(document.documentElement);
-  const token = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
+  const token = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).replace(/\s+/g, " ").trim();
   const action = token("color-action");
   return {
     theme: dark.matches ? "night" : "stripe",
