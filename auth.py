@@ -1,24 +1,21 @@
 """Accounts: who is signed in, and who may do what.
 
-Flask-Security does registering, logging in, resetting and changing passwords; here is what is special about ours. There
-is one CSRF guard for the whole app, limits on what can be guessed or abused, and guards for views.
+Flask-Security does registering, logging in, resetting and changing passwords; here is what is special about ours, with
+one CSRF guard for the whole app, and guards for views.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import secrets
-import time
 import uuid
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 import sqlalchemy.exc
-from flask import Flask, Response, current_app, flash, g, redirect, request, session, url_for
+from flask import Flask, current_app, flash, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
-from flask_limiter.util import get_remote_address
 from flask_login import current_user
 from flask_security import forms, signals
 from flask_security.core import RoleMixin, Security
@@ -31,11 +28,20 @@ import db
 import errors
 import mail
 from models import User
+from throttle import limit_payments as limit_payments
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 LONGEST_VALUE = 2000  # characters in one field of an account form; more is nobody's password
 NOBODYS_PASSWORD = "$argon2id$nobody"  # noqa: S105 what a reset link is made from where there is no account
+
+# As OWASP has it: some 20 ms and 19 MiB for each guess.
+ARGON2 = {
+    "argon2__type": "ID",
+    "argon2__memory_cost": 19 * 1024,  # KiB
+    "argon2__time_cost": 2,
+    "argon2__parallelism": 1,
+}
 
 csrf = CSRFProtect()
 
@@ -133,7 +139,6 @@ def init_app(app: Flask) -> None:
     security.principal.identity_loaders.clear()
     app.before_request(refuse_odd_forms)
     app.register_error_handler(AddressTaken, _on_address_taken)
-    app.register_error_handler(RateLimitExceeded, _on_limit)
     signals.user_authenticated.connect(_keep_session, app)
     signals.user_not_registered.connect(_say_how_to_go_on, app)
 
@@ -159,12 +164,7 @@ def configure(app: Flask) -> None:
         "SECURITY_RETURN_GENERIC_RESPONSES": True,
         "SECURITY_PASSWORD_HASH": "argon2",
         "SECURITY_PASSWORD_SCHEMES": ["argon2"],
-        "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS": {
-            "argon2__type": "ID",
-            "argon2__memory_cost": 19 * 1024,  # KiB
-            "argon2__time_cost": 2,
-            "argon2__parallelism": 1,
-        },
+        "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS": ARGON2,
         # Makes the links in mails from a password's hash, which is random already: a slow hash would only cost time.
         "SECURITY_HASHING_SCHEMES": ["hex_sha256"],
         "SECURITY_PASSWORD_LENGTH_MIN": 8,
@@ -283,67 +283,3 @@ def create_staff(email: str) -> str | None:
     db.session.add(user)
     db.session.commit()
     return password
-
-
-# Limits
-
-
-def limit_payments(view: View) -> View:
-    """Count this view's POSTs among payment attempts, by account and by network address."""
-    cast(Any, view).is_payment = True
-    return view
-
-
-def limit_views(app: Flask) -> None:
-    """Put the limits on the views; when all of them are there."""
-    if not app.config["RATELIMIT_ENABLED"]:
-        return
-    limiter = Limiter(get_remote_address, app=app, on_breach=_note_wait)
-    config = app.config
-
-    def by_address(name: str, scope: str) -> Any:
-        return limiter.shared_limit(config[name], scope=scope, methods=["POST"])
-
-    def by_account(name: str, scope: str, key: Callable[[], str], **more: Any) -> Any:
-        return limiter.limit(config[name], key_func=key, scope=lambda _: scope, methods=["POST"], **more)
-
-    failed_login = {"deduct_when": lambda response: response.status_code == 200}
-    limits = {
-        "security.login": [
-            by_account("LIMIT_LOGIN_ACCOUNT", "login-account", typed_account, **failed_login),
-            by_address("LIMIT_LOGIN_ADDRESS", "login"),
-        ],
-        "security.register": [by_address("LIMIT_REGISTER_ADDRESS", "register")],
-        "security.forgot_password": [by_account("LIMIT_RESET_ACCOUNT", "reset-account", typed_account)],
-        "security.send_confirmation": [by_account("LIMIT_RESET_ACCOUNT", "confirm-account", typed_account)],
-    }
-    payments = [
-        limiter.shared_limit(config["LIMIT_PAY_ACCOUNT"], scope="pay-account", key_func=account, methods=["POST"]),
-        by_address("LIMIT_PAY_ADDRESS", "pay"),
-    ]
-    for endpoint, view in app.view_functions.items():
-        for limit in payments if hasattr(view, "is_payment") else limits.get(endpoint, ()):
-            view = limit(view)
-        app.view_functions[endpoint] = view
-
-
-def typed_account() -> str:
-    """The account that a form names, whether there is one or not."""
-    typed = request.form.get("email", "")
-    return mail.normalized(typed) or typed.strip().lower()[:255] or "-"
-
-
-def account() -> str:
-    """The signed-in account, known from the session alone."""
-    return str(session.get("_user_id") or get_remote_address())
-
-
-def _note_wait(limit: RequestLimit) -> None:
-    g.retry_after = max(1, limit.reset_at - int(time.time()))
-
-
-def _on_limit(_error: RateLimitExceeded) -> Response | ResponseReturnValue:
-    seconds = g.get("retry_after", 60)
-    minutes = -(-seconds // 60)
-    wait = "a minute" if minutes == 1 else f"{minutes} minutes"
-    return errors.answer(429, "too_many_requests", f"Too many attempts. Try again in {wait}.", retry_after=seconds)

@@ -11,12 +11,13 @@ from babel.numbers import format_currency
 from flask import Flask, g, has_request_context, request
 
 # The words of the shop are English; these are the ways to write numbers and dates that it offers. A fixed list, so
-# that no header makes Babel load hundreds of locales. The first is for everybody else.
+# that no header makes Babel load hundreds of locales. The first is for everybody else,
+# and the first of a language for who names no country.
 # fmt: off
 LOCALES = [
-    "en-US", "en-GB", "en-AU", "en-CA", "en-IE", "en-NZ", "en-IN", "cs-CZ", "da-DK", "de-AT", "de-CH", "de-DE", "el-GR",
-    "es-ES", "es-MX", "et-EE", "fi-FI", "fr-BE", "fr-CA", "fr-CH", "fr-FR", "hu-HU", "it-IT", "ja-JP", "ko-KR", "lt-LT",
-    "lv-LV", "nb-NO", "nl-BE", "nl-NL", "pl-PL", "pt-BR", "pt-PT", "ro-RO", "sk-SK", "sl-SI", "sv-SE",
+    "en-US", "en-GB", "en-AU", "en-CA", "en-IE", "en-NZ", "en-IN", "cs-CZ", "da-DK", "de-DE", "de-AT", "de-CH", "el-GR",
+    "es-ES", "es-MX", "et-EE", "fi-FI", "fr-FR", "fr-BE", "fr-CA", "fr-CH", "hu-HU", "it-IT", "ja-JP", "ko-KR", "lt-LT",
+    "lv-LV", "nb-NO", "nl-NL", "nl-BE", "pl-PL", "pt-BR", "pt-PT", "ro-RO", "sk-SK", "sl-SI", "sv-SE",
 ]
 # fmt: on
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient, FlaskCliRunner
 
 import db
@@ -103,6 +104,21 @@ def client(app: Shop) -> Browser:
     client = app.test_client()
     assert isinstance(client, Browser)
     return client
+
+
+@pytest.fixture
+def statements(app: Shop) -> Iterator[list[str]]:
+    """The SQL that the app has executed so far; empty it with `clear()`."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    with app.app_context():
+        engine = db.engine()
+    sa.event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    sa.event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""Limits on what can be guessed or abused: log-in, sign-up, resets and payment attempts.
+
+Each is a setting and counts POSTs within a window. Nobody is locked out for longer than that window, and who is signed
+in stays so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from flask import Flask, g, request, session
+from flask.typing import ResponseReturnValue
+from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
+from flask_limiter.util import get_remote_address
+
+import errors
+import mail
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def limit_payments(view: View) -> View:
+    """Count this view's POSTs among payment attempts, by account and by network address."""
+    cast(Any, view).is_payment = True
+    return view
+
+
+def init_app(app: Flask) -> None:
+    """Put the limits on the views; when all of them are there."""
+    if not app.config["RATELIMIT_ENABLED"]:
+        return
+    app.register_error_handler(RateLimitExceeded, _on_limit)
+    limiter = Limiter(get_remote_address, app=app, on_breach=_note_wait)
+
+    def limit(setting: str, key: Callable[[], str] = get_remote_address, **more: Any) -> Any:
+        rate = app.config[setting]
+        return limiter.shared_limit(rate, scope=setting, key_func=key, methods=["POST"], **more)
+
+    # Only a wrong password counts: it answers with the form again.
+    wrong_password = {"deduct_when": lambda response: response.status_code == 200}
+    limits = {
+        "security.login": [
+            limit("LIMIT_LOGIN_ACCOUNT", typed_account, **wrong_password),
+            limit("LIMIT_LOGIN_ADDRESS"),
+        ],
+        "security.change_password": [limit("LIMIT_LOGIN_ACCOUNT", account, **wrong_password)],
+        "security.register": [limit("LIMIT_REGISTER_ADDRESS")],
+        "security.forgot_password": [limit("LIMIT_RESET_ACCOUNT", typed_account)],
+        "security.send_confirmation": [limit("LIMIT_RESET_ACCOUNT", typed_account)],
+    }
+    payments = [limit("LIMIT_PAY_ACCOUNT", account), limit("LIMIT_PAY_ADDRESS")]
+    for endpoint, view in app.view_functions.items():
+        for limited in payments if hasattr(view, "is_payment") else limits.get(endpoint, ()):
+            view = limited(view)
+        app.view_functions[endpoint] = view
+
+
+def typed_account() -> str:
+    """The account that a form names, whether there is one or not."""
+    typed = request.form.get("email", "")
+    return mail.normalized(typed) or typed.strip().lower()[:255] or "-"
+
+
+def account() -> str:
+    """The signed-in account, known from the session alone."""
+    return str(session.get("_user_id") or get_remote_address())
+
+
+def _note_wait(limit: RequestLimit) -> None:
+    g.retry_after = max(1, limit.reset_at - int(time.time()))
+
+
+def _on_limit(_error: RateLimitExceeded) -> ResponseReturnValue:
+    seconds = g.get("retry_after", 60)
+    minutes = -(-seconds // 60)
+    wait = "a minute" if minutes == 1 else f"{minutes} minutes"
+    return errors.answer(429, "too_many_requests", f"Too many attempts. Try again in {wait}.", retry_after=seconds)
