@@ -4,7 +4,7 @@ A row is known to be Stripe's state as of some instant between its `known_from` 
 snapshot of its `created`, in whole seconds and without order inside one. What makes the copying right is each row's
 `version`: note it, ask Stripe with no transaction open, and write only if it is unchanged, else start over. The clock
 only saves questions.
-docs/decisions/001-sync-rule.md tells why each clause is there.
+docs/decisions/001-one-rule-for-copies.md tells why each clause is there.
 """
 
 from __future__ import annotations
