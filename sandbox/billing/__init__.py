@@ -1,0 +1,1 @@
+"""What happens between resources: payments, invoices, the life of a subscription."""

@@ -1,0 +1,227 @@
+"""An invoice's way from draft to paid or void, and what it does to its subscription."""
+
+from typing import Any
+
+from sandbox.billing import dunning, intents, payments, subscribing
+from sandbox.resources import invoice_payments, payment_intents
+from sandbox.store import Document
+from sandbox.world import World
+
+DESCRIPTIONS = {"subscription_create": "Subscription creation", "subscription_update": "Subscription update"}
+DRAFT_FOR = 3600  # seconds that a renewal's draft waits before it is finalized
+SNAPSHOT = ("address", "email", "name", "phone", "shipping", "tax_exempt")
+
+
+def draft(
+    world: World, subscription: Document, lines: list[dict[str, Any]], reason: str, period: tuple[int, int]
+) -> Document:
+    """A new invoice for a subscription. Emits nothing."""
+    customer = world.get("customer", subscription["customer"])
+    total = sum(line["amount"] for line in lines)
+    return world.create(
+        "invoice",
+        "in_",
+        amount_paid=0,
+        attempt_count=0,
+        attempted=False,
+        auto_advance=True,
+        automatically_finalizes_at=None,
+        billing_reason=reason,
+        currency=subscription["currency"],
+        customer=customer["id"],
+        customer_snapshot=_snapshot(customer),
+        default_payment_method=None,
+        description=None,
+        effective_at=None,
+        ending_balance=None,
+        lines=lines,
+        metadata={},
+        next_payment_attempt=None,
+        number=None,
+        payment_intent=None,
+        period_end=period[1],
+        period_start=period[0],
+        starting_balance=customer["balance"],
+        status="draft",
+        subscription=subscription["id"],
+        subscription_metadata=subscription["metadata"],
+        total=total,
+        transitions={},
+    )
+
+
+def finalize(world: World, invoice: Document) -> None:
+    """Number the draft and ask for the money; with nothing to pay it is paid at once."""
+    now = world.now(invoice["customer"])
+    customer = world.get("customer", invoice["customer"])
+    left = min(0, invoice["total"] + customer["balance"])
+    invoice.update(
+        automatically_finalizes_at=None,
+        customer_snapshot=_snapshot(customer),
+        effective_at=now,
+        ending_balance=left,
+        number=f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04}",
+        starting_balance=customer["balance"],
+        status="open",
+        transitions={**invoice["transitions"], "finalized_at": now},
+    )
+    world.save(invoice)
+    world.unschedule(invoice, "finalize_invoice")
+    world.emit("invoice.finalized", invoice)
+    if amount_due(invoice) > 0:
+        _request_payment(world, invoice)
+    customer["next_invoice_sequence"] += 1  # not told on its own: Stripe does not
+    world.save(customer)
+    world.update(customer, "customer.updated", balance=left, currency=customer["currency"] or invoice["currency"])
+    if amount_due(invoice) == 0:
+        _settle(world, invoice, attempts=0)
+
+
+def collect(world: World, invoice: Document, *, automatic: bool) -> None:
+    """Charge the method on file for an open invoice; what comes of it is in the invoice and its intent.
+
+    automatic: the customer is not there; failures count, and are tried again later.
+    """
+    method = method_for(world, invoice)
+    intent = world.get("payment_intent", invoice["payment_intent"])
+    if method is None:
+        failed(world, intent, automatic=automatic)
+        return
+    payments.attempt(world, intent, method, off_session=automatic, automatic=automatic)
+
+
+def method_for(world: World, invoice: Document) -> Document | None:
+    """The method to charge: the invoice's, else the subscription's, else the customer's."""
+    subscription = world.find(invoice["subscription"], "subscription")
+    return world.find(invoice["default_payment_method"], "payment_method") or default_method(
+        world, subscription, invoice["customer"]
+    )
+
+
+def default_method(world: World, subscription: Document | None, customer: str) -> Document | None:
+    own = subscription["default_payment_method"] if subscription else None
+    return world.find(own or world.get("customer", customer)["default_payment_method"], "payment_method")
+
+
+def paid(world: World, intent: Document, *, automatic: bool) -> None:
+    """The intent of an invoice has succeeded."""
+    invoice = world.get("invoice", intent["invoice"])
+    count = invoice["attempt_count"]
+    _settle(world, invoice, attempts=count + 1 if automatic else max(count, 1), intent=intent)
+
+
+def failed(world: World, intent: Document, *, automatic: bool) -> None:
+    """The intent of an invoice was declined, or there was no method to try."""
+    invoice = world.get("invoice", intent["invoice"])
+    before = world.wire(invoice)
+    _count_attempt(world, invoice, automatic=automatic)
+    if automatic:
+        dunning.plan_retry(world, invoice)
+    world.save(invoice)
+    world.emit("invoice.payment_failed", invoice)
+    _tell_updated(world, invoice, before)
+    if automatic:
+        dunning.after_failure(world, invoice)
+    elif invoice["billing_reason"] == "subscription_update":
+        subscribing.fall_behind(world, invoice)
+
+
+def action_required(world: World, intent: Document, *, automatic: bool) -> None:
+    """The intent of an invoice waits for the cardholder."""
+    invoice = world.get("invoice", intent["invoice"])
+    if automatic:
+        world.emit("invoice.payment_action_required", invoice)
+        failed(world, intent, automatic=True)
+        return
+    before = world.wire(invoice)
+    invoice["attempted"] = True
+    world.save(invoice)
+    world.emit("invoice.payment_action_required", invoice)
+    _tell_updated(world, invoice, before)
+    if invoice["billing_reason"] == "subscription_update":
+        subscribing.fall_behind(world, invoice)
+
+
+def void(world: World, invoice: Document) -> None:
+    """Nothing is owed any more; the intent and the invoice payment end with it."""
+    before = world.wire(invoice)
+    _end(invoice, "void", "voided_at", world.now(invoice["customer"]))
+    world.save(invoice)
+    world.unschedule(invoice, "finalize_invoice", "retry_payment")
+    _tell_updated(world, invoice, before)
+    world.emit("invoice.voided", invoice)
+    invoice_payments.close(world, invoice, "canceled")
+    intent = world.find(invoice["payment_intent"], "payment_intent")
+    if intent and intent["status"] in intents.CONFIRMABLE:
+        payments.cancel(world, intent, "void_invoice")
+
+
+def settle_out_of_band(world: World, invoice: Document) -> None:
+    """It was paid by other means than Stripe."""
+    intent = world.find(invoice["payment_intent"], "payment_intent")
+    if intent and intent["status"] in intents.CONFIRMABLE:
+        payments.cancel(world, intent, "automatic")
+    _settle(world, invoice, attempts=invoice["attempt_count"])
+
+
+def amount_due(invoice: Document) -> int:
+    return max(0, int(invoice["total"]) + int(invoice["starting_balance"]))
+
+
+def _request_payment(world: World, invoice: Document) -> None:
+    method = method_for(world, invoice)
+    intent = payment_intents.make(
+        world,
+        amount=amount_due(invoice),
+        capture_method="automatic",
+        currency=invoice["currency"],
+        customer=invoice["customer"],
+        description=DESCRIPTIONS.get(invoice["billing_reason"]),
+        invoice=invoice["id"],
+        payment_method=method["id"] if method else None,
+        setup_future_usage="off_session",
+        status="requires_confirmation" if method else "requires_payment_method",
+    )
+    invoice["payment_intent"] = intent["id"]
+    world.save(invoice)
+    invoice_payments.create(world, invoice, amount_due(invoice))
+    world.emit("payment_intent.created", intent)
+
+
+def _settle(world: World, invoice: Document, *, attempts: int, intent: Document | None = None) -> None:
+    before = world.wire(invoice)
+    invoice.update(amount_paid=amount_due(invoice), attempt_count=attempts)
+    _end(invoice, "paid", "paid_at", world.now(invoice["customer"]))
+    world.save(invoice)
+    world.unschedule(invoice, "retry_payment")
+    _tell_updated(world, invoice, before)
+    world.emit("invoice.paid", invoice)
+    world.emit("invoice.payment_succeeded", invoice)
+    subscribing.invoice_paid(world, invoice, intent)
+    invoice_payments.close(world, invoice, "paid")
+    dunning.after_payment(world, invoice)
+
+
+def _end(invoice: Document, status: str, transition: str, now: int) -> None:
+    invoice.update(
+        attempted=True if status == "paid" else invoice["attempted"],
+        auto_advance=False,
+        automatically_finalizes_at=None,
+        next_payment_attempt=None,
+        status=status,
+        transitions={**invoice["transitions"], transition: now},
+    )
+
+
+def _count_attempt(world: World, invoice: Document, *, automatic: bool) -> None:
+    count = invoice["attempt_count"]
+    invoice.update(attempted=True, attempt_count=count + 1 if automatic else max(count, 1))
+
+
+def _tell_updated(world: World, invoice: Document, before: dict[str, Any]) -> None:
+    if world.wire(invoice) != before:
+        world.emit("invoice.updated", invoice, before)
+
+
+def _snapshot(customer: Document) -> dict[str, Any]:
+    return {name: customer.get(name) for name in SNAPSHOT}

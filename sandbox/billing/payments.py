@@ -1,0 +1,158 @@
+"""How a payment intent gets its money: the bank is asked, the cardholder perhaps, and whoever waits is told."""
+
+from typing import Any
+
+from sandbox import cards
+from sandbox.billing import intents, invoicing
+from sandbox.errors import CardError
+from sandbox.resources import charges, payment_methods
+from sandbox.store import Document
+from sandbox.world import World
+
+AUTHENTICATION_REQUIRED = {
+    "code": "authentication_required",
+    "decline_code": "authentication_required",
+    "message": "Your card was declined. This transaction requires authentication.",
+    "type": "card_error",
+}
+
+
+def confirm(
+    world: World,
+    intent: Document,
+    method: Document | None,
+    *,
+    off_session: bool = False,
+    return_url: str | None = None,
+) -> None:
+    """Try to pay. Afterwards the intent is succeeded, or requires_action.
+
+    return_url: where a server that confirms wants the customer sent back; Stripe.js needs none.
+    Raises CardError when the bank declines, which the state remembers.
+    """
+    check_confirmable(world, intent)
+    if method is None and intent["payment_method"]:
+        method = payment_methods.usable(world, intent["payment_method"], intent["customer"])
+    if method is None:
+        raise intents.unexpected_state(world, intent, intents.NO_METHOD)
+    attempt(world, intent, method, off_session=off_session, return_url=return_url)
+    error = intent["last_payment_error"]
+    if error:
+        raise CardError(**for_caller(world, intent, error))
+
+
+def attempt(
+    world: World,
+    intent: Document,
+    method: Document,
+    *,
+    off_session: bool,
+    automatic: bool = False,
+    return_url: str | None = None,
+) -> None:
+    """Try to pay, and leave what came of it in the intent: succeeded, requires_action, or an error.
+
+    off_session: the cardholder is not there. automatic: nor is anybody else, it is the clockwork that tries.
+    """
+    card = cards.card_of(method["number"])
+    method["checked"] = True
+    world.save(method)
+    intent.update(payment_method=method["id"], last_payment_error=None, next_action=None)
+    if not card.needs_authentication(off_session=off_session, set_up=method["set_up"]):
+        _charge(world, intent, method, card, by_3ds=False, automatic=automatic)
+    elif off_session and not intent["invoice"]:
+        _declined(world, intent, method, cards_error=dict(AUTHENTICATION_REQUIRED), automatic=automatic)
+    else:
+        _ask_cardholder(world, intent, return_url, automatic=automatic)
+
+
+def authenticated(world: World, intent: Document, passed: bool) -> None:
+    """The cardholder has answered: go on to the bank, or back to choosing a method."""
+    method = world.get("payment_method", intent["payment_method"])
+    intent["next_action"] = None
+    if passed:
+        method["set_up"] = method["set_up"] or intent["setup_future_usage"] == "off_session"
+        world.save(method)
+        _charge(world, intent, method, cards.card_of(method["number"]), by_3ds=True, automatic=False)
+    else:
+        error = intents.NOT_AUTHENTICATED | {"payment_method": world.wire(method)}
+        _failed(world, intent, error, automatic=False)
+
+
+def cancel(world: World, intent: Document, reason: str | None) -> None:
+    world.update(
+        intent,
+        status="canceled",
+        cancellation_reason=reason,
+        canceled_at=world.now(intent["customer"]),
+        next_action=None,
+    )
+    world.emit("payment_intent.canceled", intent)
+
+
+def check_confirmable(world: World, intent: Document) -> None:
+    if intent["status"] == "succeeded":
+        text = (
+            "You cannot confirm this PaymentIntent because it has already succeeded after being previously confirmed."
+        )
+        raise intents.unexpected_state(world, intent, text)
+    if intent["status"] not in intents.CONFIRMABLE:
+        text = (
+            f"You cannot confirm this PaymentIntent because it has a status of {intent['status']}. Only a PaymentIntent "
+            "with one of the following statuses may be confirmed: requires_confirmation, requires_action."
+        )
+        raise intents.unexpected_state(world, intent, text)
+
+
+def _ask_cardholder(world: World, intent: Document, return_url: str | None, *, automatic: bool) -> None:
+    intents.ask_cardholder(world, intent, return_url)
+    if intent["invoice"]:
+        invoicing.action_required(world, intent, automatic=automatic)
+
+
+def _charge(
+    world: World, intent: Document, method: Document, card: cards.Card, *, by_3ds: bool, automatic: bool
+) -> None:
+    charge = charges.create(world, intent, method, card.decline, by_3ds=by_3ds)
+    intent["latest_charge"] = charge["id"]
+    if card.decline:
+        world.emit("charge.failed", charge)
+        error = {**card.decline.details(), "charge": charge["id"], "type": "card_error"}
+        _declined(world, intent, method, cards_error=error, automatic=automatic)
+        return
+    if intent["setup_future_usage"] and intent["customer"] and method["customer"] is None:
+        payment_methods.attach_now(world, method, intent["customer"])
+    elif method["customer"] is None:
+        method["used_up"] = True
+        world.save(method)
+    if intent["setup_future_usage"] == "off_session":
+        method["set_up"] = True
+        world.save(method)
+    intent.update(status="succeeded", amount_received=intent["amount"])
+    world.save(intent)
+    world.emit("charge.succeeded", charge)
+    world.emit("payment_intent.succeeded", intent)
+    if intent["invoice"]:
+        invoicing.paid(world, intent, automatic=automatic)
+
+
+def _declined(
+    world: World, intent: Document, method: Document, *, cards_error: dict[str, Any], automatic: bool
+) -> None:
+    url = "https://stripe.com/docs/error-codes/" + cards_error["code"].replace("_", "-")
+    error = {**cards_error, "doc_url": url, "payment_method": world.wire(method)}
+    _failed(world, intent, error, automatic=automatic)
+
+
+def _failed(world: World, intent: Document, error: dict[str, Any], *, automatic: bool) -> None:
+    intent.update(status="requires_payment_method", payment_method=None, last_payment_error=error)
+    world.save(intent)
+    world.emit("payment_intent.payment_failed", intent)
+    if intent["invoice"]:
+        invoicing.failed(world, intent, automatic=automatic)
+
+
+def for_caller(world: World, intent: Document, error: dict[str, Any]) -> dict[str, Any]:
+    """The error of an answer: what the intent remembers, with the intent itself."""
+    shown = {name: value for name, value in error.items() if name not in ("type", "doc_url")}
+    return {**shown, "payment_intent": world.wire(intent)}

@@ -1,0 +1,276 @@
+"""A subscription's life: start, first payment, renewal, falling behind, end."""
+
+from typing import Any
+
+from sandbox.billing import intents, invoicing, lines, payments, periods, setups
+from sandbox.errors import CardError, StripeError
+from sandbox.jobs import job
+from sandbox.resources import setup_intents
+from sandbox.store import Document
+from sandbox.world import World
+
+ENDED = ("canceled", "incomplete_expired")
+FIRST_PAYMENT_WITHIN = 23 * 3600  # seconds
+TRIAL_WARNING = 3 * periods.DAY
+NO_METHOD = (
+    "This customer has no attached payment source or default payment method. Please consider adding a default payment "
+    "method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting"
+    "#payment-method-priority."
+)
+
+
+def items_of(world: World, subscription: Document) -> list[Document]:
+    return world.select("subscription_item", "subscription = ?", (subscription["id"],))
+
+
+def start(world: World, subscription: Document, payment_behavior: str) -> None:
+    """Issue the first invoice of a subscription whose items are there, and collect it as the behaviour says.
+
+    Raises Stripe's error when there is nothing to charge, CardError for error_if_incomplete and a declined card.
+    """
+    trial = subscription["status"] == "trialing"
+    make_line = lines.for_trial if trial else lines.for_period
+    charged = [make_line(world, subscription, item) for item in items_of(world, subscription)]
+    now = subscription["created"]
+    invoice = invoicing.draft(world, subscription, charged, "subscription_create", (now, now))
+    due = invoicing.amount_due(invoice) > 0
+    method = invoicing.default_method(world, subscription, subscription["customer"])
+    if due and method is None and payment_behavior != "default_incomplete":
+        raise StripeError(NO_METHOD, code="resource_missing")
+    subscription.update(latest_invoice=invoice["id"], status="incomplete" if due else subscription["status"])
+    if not due and method is None:
+        _ask_for_method(world, subscription)
+    world.save(subscription)
+    world.emit("customer.subscription.created", subscription)
+    if subscription["pending_setup_intent"]:
+        world.emit("setup_intent.created", world.get("setup_intent", subscription["pending_setup_intent"]))
+    plan_next(world, subscription)
+    world.emit("invoice.created", invoice)
+    invoicing.finalize(world, invoice)
+    if trial:
+        _plan_trial_end(world, subscription)
+    if due and payment_behavior != "default_incomplete":
+        invoicing.collect(world, invoice, automatic=False)
+        if payment_behavior == "error_if_incomplete":
+            insist(world, invoice)
+
+
+def insist(world: World, invoice: Document) -> None:
+    """Raise what came of an attempt unless it succeeded; nothing of the request remains then."""
+    intent = world.get("payment_intent", invoice["payment_intent"])
+    if intent["status"] == "succeeded":
+        return
+    error = intent["last_payment_error"] or payments.AUTHENTICATION_REQUIRED | {
+        "code": "subscription_payment_intent_requires_action",
+        "message": "Payment for this subscription requires additional user action before it can be completed "
+        "successfully. Payment can be completed using the PaymentIntent associated with `subscription.latest_invoice`.",
+    }
+    refusal = CardError(**{name: value for name, value in error.items() if name not in ("type", "doc_url", "charge")})
+    refusal.keeps_changes = False
+    raise refusal
+
+
+def _ask_for_method(world: World, subscription: Document) -> None:
+    """Nothing is due now, but later: have a method set up."""
+    intent = setup_intents.make(world, customer=subscription["customer"], subscription=subscription["id"])
+    subscription["pending_setup_intent"] = intent["id"]
+
+
+def plan_next(world: World, subscription: Document) -> None:
+    """Schedule what comes next of itself."""
+    if subscription["status"] == "incomplete":
+        world.schedule(subscription["created"] + FIRST_PAYMENT_WITHIN, "expire_incomplete", subscription)
+    elif subscription["status"] not in ENDED:
+        world.unschedule(subscription, "end_period")
+        ends = min(item["current_period_end"] for item in items_of(world, subscription))
+        world.schedule(ends, "end_period", subscription)
+
+
+def _plan_trial_end(world: World, subscription: Document) -> None:
+    warning = subscription["trial_end"] - TRIAL_WARNING
+    if warning <= world.now(subscription["customer"]):
+        world.emit("customer.subscription.trial_will_end", subscription)
+    else:
+        world.schedule(warning, "warn_of_trial_end", subscription)
+
+
+@job("warn_of_trial_end")
+def warn_of_trial_end(world: World, subscription: Document) -> None:
+    if subscription["status"] == "trialing":
+        world.emit("customer.subscription.trial_will_end", subscription)
+
+
+def invoice_paid(world: World, invoice: Document, intent: Document | None) -> None:
+    """An invoice of a subscription was paid, with the intent's method if there was one."""
+    subscription = world.find(invoice["subscription"], "subscription")
+    if subscription is None or subscription["status"] in ENDED:
+        return
+    changes: dict[str, Any] = {"status": _status(world, subscription)}
+    if intent and subscription["payment_settings"]["save_default_payment_method"] == "on_subscription":
+        changes["default_payment_method"] = intent["payment_method"]
+    first = subscription["status"] == "incomplete" and changes["status"] != "incomplete"
+    world.update(subscription, "customer.subscription.updated", **changes)
+    if first:
+        world.unschedule(subscription, "expire_incomplete")
+        plan_next(world, subscription)
+
+
+def _status(world: World, subscription: Document) -> str:
+    """What the newest finalized invoice that is not void says."""
+    if subscription["status"] not in ("incomplete", "past_due", "unpaid"):
+        return str(subscription["status"])
+    deciding = "subscription = ? AND status NOT IN ('draft', 'void')"
+    newest = world.select("invoice", deciding, (subscription["id"],), tail="ORDER BY sequence DESC LIMIT 1")
+    if newest and newest[0]["status"] not in ("paid", "uncollectible"):
+        return str(subscription["status"])
+    trial_end = subscription["trial_end"] or 0
+    return "trialing" if trial_end > world.now(subscription["customer"]) else "active"
+
+
+def fall_behind(world: World, invoice: Document) -> None:
+    """A payment for something after the start has failed."""
+    subscription = world.find(invoice["subscription"], "subscription")
+    if subscription and subscription["status"] in ("active", "trialing"):
+        world.update(subscription, "customer.subscription.updated", status="past_due")
+
+
+def reconsider(world: World, invoice: Document) -> None:
+    """An invoice left the reckoning: the one before it may now decide."""
+    subscription = world.find(invoice["subscription"], "subscription")
+    if subscription and subscription["status"] in ("past_due", "unpaid"):
+        world.update(subscription, "customer.subscription.updated", status=_status(world, subscription))
+
+
+def set_up(world: World, intent: Document, method: Document) -> None:
+    """A setup intent has succeeded: a subscription that waited for it takes the method."""
+    subscription = world.find(intent.get("subscription"), "subscription")
+    if subscription is None or subscription["pending_setup_intent"] != intent["id"]:
+        return
+    changes: dict[str, Any] = {"pending_setup_intent": None}
+    if subscription["payment_settings"]["save_default_payment_method"] == "on_subscription":
+        changes["default_payment_method"] = method["id"]
+    world.update(subscription, "customer.subscription.updated", **changes)
+
+
+@job("expire_incomplete")
+def expire_incomplete(world: World, subscription: Document) -> None:
+    """The first payment never came."""
+    if subscription["status"] == "incomplete":
+        _void_first_invoice(world, subscription)
+        world.update(
+            subscription,
+            "customer.subscription.updated",
+            status="incomplete_expired",
+            ended_at=world.now(subscription["customer"]),
+        )
+
+
+def _void_first_invoice(world: World, subscription: Document) -> None:
+    invoice = world.find(subscription["latest_invoice"], "invoice")
+    if invoice and invoice["status"] == "open":
+        invoicing.void(world, invoice)
+
+
+@job("end_period")
+def end_period(world: World, subscription: Document) -> None:
+    """A period is over: the subscription ends, or a new period begins with an invoice."""
+    if subscription["status"] in (*ENDED, "incomplete", "paused"):
+        return
+    now = world.now(subscription["customer"])
+    ending = subscription["cancel_at"] is not None and subscription["cancel_at"] <= now
+    if ending:
+        cancel(world, subscription, at_period_end=True)
+    elif subscription["status"] == "trialing" and _trial_ends_without_method(world, subscription):
+        return
+    else:
+        renew(world, subscription)
+
+
+def renew(world: World, subscription: Document) -> None:
+    """Move each item to its next period and draft the invoice for it."""
+    now, before = world.now(subscription["customer"]), world.wire(subscription)
+    due = [item for item in items_of(world, subscription) if item["current_period_end"] <= now]
+    period = min(item["current_period_start"] for item in due), min(item["current_period_end"] for item in due)
+    for item in due:
+        recurring = world.get("price", item["price"])["recurring"]
+        start = item["current_period_end"]
+        end = periods.next_end(
+            subscription["billing_cycle_anchor"], recurring["interval"], recurring["interval_count"], start
+        )
+        item.update(current_period_start=start, current_period_end=end)
+        world.save(item)
+    if subscription["status"] == "trialing":
+        subscription["status"] = "active"
+    pending = world.select("invoiceitem", "subscription = ? AND status = 'pending'", (subscription["id"],))
+    charged = [lines.for_pending(world, item) for item in reversed(pending)]
+    charged += [lines.for_period(world, subscription, item) for item in due]
+    invoice = invoicing.draft(world, subscription, charged, "subscription_cycle", period)
+    for item in pending:
+        world.update(item, status="invoiced", invoice=invoice["id"])
+    invoice["automatically_finalizes_at"] = now + invoicing.DRAFT_FOR
+    world.save(invoice)
+    subscription["latest_invoice"] = invoice["id"]
+    world.save(subscription)
+    world.emit("customer.subscription.updated", subscription, before)
+    world.emit("invoice.created", invoice)
+    world.schedule(now + invoicing.DRAFT_FOR, "finalize_invoice", invoice)
+    plan_next(world, subscription)
+
+
+def _trial_ends_without_method(world: World, subscription: Document) -> bool:
+    """Cancel or pause a trial that no method was given for, if that was asked for; says whether it was."""
+    wish = subscription["missing_payment_method"]
+    has_method = invoicing.default_method(world, subscription, subscription["customer"]) is not None
+    if wish == "create_invoice" or has_method:
+        return False
+    if wish == "cancel":
+        cancel(world, subscription)
+    else:
+        world.update(subscription, "customer.subscription.updated", status="paused")
+        world.emit("customer.subscription.paused", subscription)
+    return True
+
+
+@job("cancel_at")
+def cancel_at(world: World, subscription: Document) -> None:
+    if subscription["status"] not in ENDED and subscription["cancel_at"] == world.now(subscription["customer"]):
+        cancel(world, subscription, at_period_end=True)
+
+
+def cancel(
+    world: World,
+    subscription: Document,
+    *,
+    reason: str = "cancellation_requested",
+    details: dict[str, Any] | None = None,
+    at_period_end: bool = False,
+) -> None:
+    """End it now. Its invoices are no longer pursued; a first one that was never paid is void."""
+    now = world.now(subscription["customer"])
+    unpaid_start = subscription["status"] == "incomplete"
+    if unpaid_start:
+        _void_first_invoice(world, subscription)
+    if not at_period_end:
+        subscription.update(cancel_at=None, cancel_at_period_end=False)
+    subscription.update(
+        cancellation={**subscription["cancellation"], **(details or {}), "reason": reason},
+        canceled_at=subscription["canceled_at"] or now,
+        ended_at=now,
+        status="incomplete_expired" if unpaid_start else "canceled",
+    )
+    world.save(subscription)
+    world.unschedule(subscription, "end_period", "cancel_at", "expire_incomplete", "warn_of_trial_end")
+    world.emit("customer.subscription.deleted", subscription)
+    _let_go(world, subscription)
+
+
+def _let_go(world: World, subscription: Document) -> None:
+    unpaid = "subscription = ? AND status IN ('draft', 'open')"
+    for invoice in world.select("invoice", unpaid, (subscription["id"],)):
+        world.unschedule(invoice, "finalize_invoice", "retry_payment")
+        world.update(
+            invoice, "invoice.updated", auto_advance=False, automatically_finalizes_at=None, next_payment_attempt=None
+        )
+    intent = world.find(subscription["pending_setup_intent"], "setup_intent")
+    if intent and intent["status"] in intents.CONFIRMABLE:
+        setups.cancel(world, intent, "abandoned")

@@ -1,0 +1,139 @@
+"""Control of the sandbox itself, as JSON under /_sandbox/: for tests and the command line."""
+
+import json
+import re
+from typing import Any
+
+from flask import Blueprint, Response, abort, current_app, jsonify, request
+
+from sandbox import events
+from sandbox.server import Sandbox
+from sandbox.world import Caller
+
+control = Blueprint("control", __name__, url_prefix="/_sandbox")
+MODES = ("deliver", "hold", "shuffle", "duplicate", "drop")
+
+
+def _sandbox() -> Sandbox:
+    sandbox: Sandbox = current_app.extensions["sandbox"]
+    return sandbox
+
+
+def _given() -> dict[str, Any]:
+    given = request.get_json(silent=True) if request.get_data() else {}
+    if not isinstance(given, dict):
+        _refuse("a JSON object is expected")
+    return given
+
+
+def _refuse(why: str, status: int = 400) -> None:
+    abort(Response(json.dumps({"error": why}), status, {"Content-Type": "application/json"}))
+
+
+@control.post("/reset")
+def reset() -> Response:
+    """An empty world with a new account; the signing secret stays."""
+    _sandbox().reset()
+    return clock()
+
+
+@control.get("/clock")
+def clock() -> Response:
+    return jsonify(now=_sandbox().clock.now())
+
+
+@control.post("/advance")
+def advance() -> Response:
+    """Move the world's time by `seconds`, or to `to`; answers when all that falls due has been done."""
+    sandbox, given = _sandbox(), _given()
+    now = sandbox.clock.now()
+    to = given.get("to", now + given["seconds"] if isinstance(given.get("seconds"), int) else None)
+    if not isinstance(to, int) or to < now:
+        _refuse("`seconds` (not negative) or `to` (not in the past) is expected")
+    sandbox.jobs.advance(to)
+    sandbox.deliveries.wake()
+    return clock()
+
+
+@control.post("/deliveries")
+def set_mode() -> Response:
+    mode = _given().get("mode")
+    if mode not in MODES:
+        _refuse(f"mode is one of {', '.join(MODES)}")
+    _sandbox().targets.mode = str(mode)
+    return jsonify(mode=mode)
+
+
+@control.post("/deliveries/flush")
+def flush() -> Response:
+    """Let go what was held."""
+    return jsonify(released=_sandbox().deliveries.flush())
+
+
+@control.get("/deliveries/idle")
+def idle() -> Response:
+    """Answers when nothing is due or under way; `idle` is false if that took longer than `timeout` seconds."""
+    return jsonify(idle=_sandbox().deliveries.idle(request.args.get("timeout", 10.0, type=float)))
+
+
+@control.get("/deliveries")
+def deliveries() -> Response:
+    """The newest deliveries with their attempts, oldest first."""
+    sandbox = _sandbox()
+    with sandbox.store.lock:
+        query = "SELECT * FROM (SELECT * FROM deliveries ORDER BY id DESC LIMIT ?) ORDER BY id"
+        rows = sandbox.store.db.execute(query, (request.args.get("limit", 1000, type=int),)).fetchall()
+        found = [dict(row) for row in rows]
+        for delivery in found:
+            query = "SELECT at, status, error FROM attempts WHERE delivery = ? ORDER BY id"
+            delivery["tries"] = [dict(row) for row in sandbox.store.db.execute(query, (delivery["id"],))]
+    return jsonify(mode=sandbox.targets.mode, deliveries=found)
+
+
+@control.post("/events/<id>/resend")
+def resend(id: str) -> Response:
+    """Deliver an event once more to everyone who wants it, whatever the mode."""
+    sandbox = _sandbox()
+    with sandbox.transaction(Caller()) as world:
+        row = world.store.db.execute("SELECT type FROM events WHERE id = ?", (id,)).fetchone()
+        targets = events.wanted(world, row["type"]) if row else []
+        for endpoint, url in targets:
+            events.enqueue(world, id, row["type"], endpoint, url, state="pending")
+    if row is None:
+        _refuse(f"No such event: '{id}'", 404)
+    sandbox.deliveries.wake()
+    return jsonify(id=id, sent_to=[url for _, url in targets])
+
+
+@control.post("/faults")
+def add_fault() -> Response:
+    """Befall coming API requests: see faults.Fault for the wishes."""
+    try:
+        _sandbox().faults.add(**_given())
+    except (TypeError, re.error) as problem:
+        _refuse(str(problem))
+    return jsonify(ok=True)
+
+
+@control.delete("/faults")
+def clear_faults() -> Response:
+    _sandbox().faults.clear()
+    return jsonify(ok=True)
+
+
+@control.get("/requests")
+def requests() -> Response:
+    """The API requests so far, without their secrets."""
+    return jsonify(requests=list(_sandbox().requests))
+
+
+@control.delete("/requests")
+def clear_requests() -> Response:
+    _sandbox().requests.clear()
+    return jsonify(ok=True)
+
+
+@control.get("/violations")
+def violations() -> Response:
+    """With --check: where requests and answers are not what stripe-python's types say; and jobs that failed."""
+    return jsonify(violations=_sandbox().violations + _sandbox().jobs.failures)

@@ -1,0 +1,156 @@
+"""Webhook deliveries: signed, logged, repeated until the endpoint takes them."""
+
+import hashlib
+import hmac
+import http.client
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from sandbox.clock import Clock
+from sandbox.events import Targets
+from sandbox.store import Store
+
+TIMEOUT = 30.0  # seconds, as `stripe listen` waits
+MINUTE, HOUR = 60, 3600
+BACK_OFF = (10, MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR)
+THEN_EVERY = 12 * HOUR
+GIVE_UP_AFTER = 3 * 24 * HOUR
+SHUFFLE_WINDOW = 0.3  # seconds of wall time in which events gather before they are drawn from
+
+
+def signature(payload: str, secret: str, at: int) -> str:
+    """The Stripe-Signature header, made at the wall clock's time whatever the world's is."""
+    digest = hmac.new(secret.encode(), f"{at}.{payload}".encode(), hashlib.sha256).hexdigest()
+    return f"t={at},v1={digest}"
+
+
+def post(url: str, payload: str, secret: str) -> int:
+    """Send one delivery and say which status came back. Raises OSError or HTTPException if none did."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
+    try:
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "Stripe-Signature": signature(payload, secret, int(time.time())),
+        }
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("POST", target, payload.encode(), headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+class Deliveries:
+    """One thread that delivers what is due, one at a time and in order unless the mode says otherwise."""
+
+    def __init__(self, store: Store, clock: Clock, targets: Targets, say: Callable[[str], None]) -> None:
+        self.store, self.clock, self.targets, self.say = store, clock, targets, say
+        self.changed = threading.Condition()
+        self.busy = False
+        self.stopped = False
+        self.thread = threading.Thread(target=self._work, name="deliveries", daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.stopped = True
+        self.wake()
+        self.thread.join(timeout=TIMEOUT)
+
+    def wake(self) -> None:
+        """Look again: something was committed, or the clock moved."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def idle(self, timeout: float) -> bool:
+        """Wait until nothing is due or under way; False if that did not come to pass in `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        with self.changed:
+            while self.busy or self._due():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self.changed.wait(min(left, 0.5))
+        return True
+
+    def flush(self) -> int:
+        """Release what was held back; says how many."""
+        with self.store.transaction():
+            released = self.store.db.execute("UPDATE deliveries SET state = 'pending' WHERE state = 'held'").rowcount
+        self.wake()
+        return released
+
+    def _work(self) -> None:
+        while not self.stopped:
+            with self.changed:
+                due = self._due()
+                self.busy = bool(due)
+                if not due:
+                    self.changed.notify_all()
+                    self.changed.wait(1.0)  # a retry may fall due as the clock ticks
+                    continue
+            if self.targets.mode == "shuffle":
+                self._gather()
+                due = self._due()
+                random.shuffle(due)
+            for delivery in due[:1] if self.targets.mode != "shuffle" else due:
+                self._attempt(delivery)
+        self.busy = False
+
+    def _gather(self) -> None:
+        """Let what belongs together arrive before an order is drawn."""
+        with self.changed:
+            self.changed.wait(SHUFFLE_WINDOW)
+
+    def _due(self) -> list[Any]:
+        with self.store.lock:
+            return self.store.db.execute(
+                "SELECT * FROM deliveries WHERE state = 'pending' AND next_attempt <= ? ORDER BY id LIMIT 200",
+                (self.clock.now(),),
+            ).fetchall()
+
+    def _attempt(self, delivery: Any) -> None:
+        with self.store.lock:
+            event = self.store.db.execute("SELECT document FROM events WHERE id = ?", (delivery["event"],)).fetchone()
+            secret = self._secret(delivery["endpoint"])
+        if event is None or secret is None:  # the world was reset, or the endpoint is gone
+            self._settle(delivery, "failed", None, "the event or its endpoint is gone")
+            return
+        self.say(f"  --> {delivery['type']} [{delivery['event']}]")
+        status, error = None, None
+        try:
+            status = post(delivery["url"], event["document"], secret)
+            self.say(f" <--  [{status}] POST {delivery['url']} [{delivery['event']}]")
+        except (OSError, http.client.HTTPException, ValueError) as problem:
+            error = f'Failed to POST: Post "{delivery["url"]}": {problem or type(problem).__name__}'
+            self.say(f"           [ERROR] {error}")
+        taken = status is not None and 200 <= status < 300
+        self._settle(delivery, "delivered" if taken else "pending", status, error)
+
+    def _secret(self, endpoint: str | None) -> str | None:
+        if endpoint is None:
+            return self.store.setting("signing_secret")
+        document = self.store.find(endpoint, "webhook_endpoint")
+        return None if document is None or document.get("deleted") else document["secret"]
+
+    def _settle(self, delivery: Any, state: str, status: int | None, error: str | None) -> None:
+        now, attempts = self.clock.now(), delivery["attempts"] + 1
+        wait = BACK_OFF[attempts - 1] if attempts <= len(BACK_OFF) else THEN_EVERY
+        if state == "pending" and now + wait > delivery["created"] + GIVE_UP_AFTER:
+            state = "failed"
+        with self.store.transaction():
+            self.store.db.execute(
+                "INSERT INTO attempts (delivery, at, status, error) VALUES (?, ?, ?, ?)",
+                (delivery["id"], now, status, error),
+            )
+            self.store.db.execute(
+                "UPDATE deliveries SET state = ?, attempts = ?, next_attempt = ? WHERE id = ?",
+                (state, attempts, now + wait if state == "pending" else None, delivery["id"]),
+            )

@@ -1,0 +1,85 @@
+"""Lists, a page at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from sandbox.errors import StripeError, no_such
+from sandbox.store import COLUMNS, Document
+from sandbox.world import World
+
+COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+@dataclasses.dataclass
+class Page:
+    """What a list endpoint answers with."""
+
+    documents: list[Document]
+    has_more: bool
+    url: str = ""
+
+    def wire(self, world: World, url: str) -> dict[str, Any]:
+        data = [world.wire(document) for document in self.documents]
+        return {"object": "list", "data": data, "has_more": self.has_more, "url": self.url or url}
+
+
+def limit(params: dict[str, Any]) -> int:
+    asked = params.get("limit", 10)
+    if not 1 <= asked <= 100:
+        bound = "less than or equal to 100" if asked > 100 else "greater than or equal to 1"
+        text = f"This value must be {bound}."
+        raise StripeError(text, code="parameter_invalid_integer", param="limit")
+    return int(asked)
+
+
+def page(world: World, kind: str, params: dict[str, Any], **equal: Any) -> Page:
+    """Objects of a kind, newest first, from where the parameters point; `equal` filters by field (None: no filter)."""
+    where, values = created_range(params.get("created"))
+    for name, value in equal.items():
+        if value is None:
+            continue
+        column = name if name in COLUMNS else f"json_extract(document, '$.{name}')"
+        if isinstance(value, list):
+            where.append(f"{column} IN ({', '.join('?' for _ in value)})")
+            values += value
+        else:
+            where.append(f"{column} = ?")
+            values.append(value)
+    return cut(world, kind, params, where, values)
+
+
+def cut(world: World, kind: str, params: dict[str, Any], where: list[str], values: list[Any]) -> Page:
+    """The page of the objects that fulfil the conditions."""
+    size, backwards = limit(params), "ending_before" in params
+    for name, comparison in (("starting_after", "<"), ("ending_before", ">")):
+        if name in params:
+            where.append(f"sequence {comparison} ?")
+            values.append(_sequence(world, kind, params[name], name))
+    order = "ASC" if backwards else "DESC"
+    tail = f"ORDER BY sequence {order} LIMIT {size + 1}"
+    found = world.select(kind, " AND ".join(where), tuple(values), tail=tail)
+    documents = found[:size]
+    return Page(documents[::-1] if backwards else documents, len(found) > size)
+
+
+def created_range(created: Any) -> tuple[list[str], list[Any]]:
+    """SQL conditions for Stripe's `created`: a time, or gt, gte, lt, lte."""
+    if created is None:
+        return [], []
+    if isinstance(created, int):
+        return ["created = ?"], [created]
+    return [f"created {COMPARISONS[name]} ?" for name in created], list(created.values())
+
+
+def embedded(data: list[dict[str, Any]], url: str) -> dict[str, Any]:
+    """A list inside an object, which is sent whole and counted."""
+    return {"object": "list", "data": data, "has_more": False, "total_count": len(data), "url": url}
+
+
+def _sequence(world: World, kind: str, id: str, param: str) -> int:
+    sequence = world.store.sequence(id, kind)
+    if sequence is None:
+        raise no_such(kind, id, param)
+    return sequence

@@ -1,0 +1,153 @@
+"""Form parameters as Python values, checked against stripe-python's types."""
+
+import re
+import typing
+from decimal import Decimal
+from typing import Any, Literal
+
+from typing_extensions import is_typeddict
+
+from contract.stripe_types import Check, Violation, fields, members
+from sandbox import errors
+from sandbox.errors import StripeError
+
+MAX_KEYS, MAX_NAME, MAX_VALUE = 50, 40, 500
+UNSET = ""
+
+
+def decode(given: dict[str, Any], kind: Any, built: frozenset[str], endpoint: str) -> dict[str, Any]:
+    """The parameters with their types: int, bool, Decimal, lists; an empty value (unset this) is None.
+
+    Raises Stripe's error for what Stripe does not know or take, and an honest one for what the sandbox lacks.
+    """
+    found = Check(form=True).value(given, kind, "")
+    if found:
+        raise _as_error(typing.cast(list[Violation], found), given)
+    for path in _paths(given):
+        if not any(path == name or path.startswith(name + ".") for name in built):
+            raise errors.not_built(f"the parameter `{path}` of {endpoint}")
+    if isinstance(given.get("metadata"), dict):
+        _check_metadata(given["metadata"])
+    return typing.cast(dict[str, Any], _typed(given, kind))
+
+
+def merge_metadata(old: dict[str, str], given: dict[str, str] | None) -> dict[str, str]:
+    """What metadata becomes: names are added, an empty value removes one, unsetting the whole clears it."""
+    if given is None:
+        return {}
+    merged = {**old, **given}
+    merged = {name: value for name, value in merged.items() if value != UNSET}
+    if len(merged) > MAX_KEYS:
+        raise StripeError(
+            f"Metadata can have up to {MAX_KEYS} keys, but this would have {len(merged)}.", param="metadata"
+        )
+    return merged
+
+
+def _check_metadata(metadata: dict[str, Any]) -> None:
+    for name, value in metadata.items():
+        if len(name) > MAX_NAME:
+            text = f"Metadata keys can be up to {MAX_NAME} characters, but you passed in a key that is {len(name)}."
+            raise StripeError(text, param="metadata")
+        if len(value) > MAX_VALUE:
+            text = (
+                f"Metadata values can have up to {MAX_VALUE} characters, but you passed in a value that is "
+                f"{len(value)} characters. Invalid value: {value[:20]}..."
+            )
+            raise StripeError(text, param=f"metadata[{name}]")
+
+
+def _as_error(found: list[Violation], given: dict[str, Any]) -> StripeError:
+    unknown = [violation.param for violation in found if violation.code == "parameter_unknown"]
+    if unknown:
+        noun = "parameter" if len(unknown) == 1 else "parameters"
+        return StripeError(f"Received unknown {noun}: {', '.join(unknown)}", code="parameter_unknown", param=unknown[0])
+    first = found[0]
+    if first.code == "parameter_missing":
+        return errors.missing(first.param)
+    value = _value_at(given, first.param)
+    if first.code == "parameter_invalid_empty":
+        name = re.split(r"[\[\]]+", first.param.rstrip("]"))[-1]
+        text = (
+            f"You passed an empty string for '{first.param}'. We assume empty values are an attempt to unset a "
+            f"parameter; however '{name}' cannot be unset. You should remove '{first.param}' from your request or "
+            "supply a non-empty value."
+        )
+        return StripeError(text, code="parameter_invalid_empty", param=first.param)
+    if first.code == "parameter_invalid_integer":
+        return StripeError(f"Invalid integer: {value}", code="parameter_invalid_integer", param=first.param)
+    return StripeError(_invalid(first, value), param=first.param)
+
+
+def _invalid(violation: Violation, value: Any) -> str:
+    choices = re.findall(r"'([^']*)'", violation.partition(" is not one of ")[2])
+    if choices and not isinstance(value, dict):
+        *head, last = choices
+        listed = f"{', '.join(head)}, or {last}" if len(head) > 1 else " or ".join(choices)
+        return f"Invalid {violation.param}: must be {'one of ' if len(choices) > 1 else ''}{listed}"
+    if "expected bool" in violation:
+        return f"Invalid boolean: {value}"
+    if "expected a list" in violation:
+        return "Invalid array"
+    if isinstance(value, dict):
+        return f"Invalid string: {value}"
+    if "expected" in violation and ("Params" in violation or "a mapping" in violation):
+        return "Invalid object"
+    return f"Invalid {violation.param}: {value}"
+
+
+def _value_at(given: Any, param: str) -> Any:
+    for name in filter(None, re.split(r"[\[\]]+", param)):
+        given = given.get(name, "") if isinstance(given, dict) else ""
+    return given
+
+
+def _paths(value: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted names of what was given, without list indices and not below lists of scalars."""
+    found: list[str] = []
+    for name, inner in value.items():
+        path = prefix.rstrip(".") if name.isdigit() else prefix + name
+        if isinstance(inner, dict):
+            found += _paths(inner, path + ".")
+        else:
+            found.append(path)
+    return found
+
+
+def _typed(value: Any, annotation: Any) -> Any:
+    """The value as the first of the annotation's kinds that takes it; the check has said that one does."""
+    kinds = members(annotation)
+    if value == UNSET:
+        return None
+    listed = [v for k in kinds if typing.get_origin(k) is Literal for v in typing.get_args(k)]
+    if value in listed:
+        return value
+    for kind in kinds:
+        origin = typing.get_origin(kind) or kind
+        if origin is Literal or origin is type(None) or not _takes(value, kind):
+            continue
+        return _converted(value, kind, origin)
+    return value
+
+
+def _takes(value: Any, kind: Any) -> bool:
+    return not Check(form=True).value(value, kind, "")
+
+
+def _converted(value: Any, kind: Any, origin: Any) -> Any:
+    if origin is list:
+        inner = typing.get_args(kind)[0]
+        return [_typed(value[name], inner) for name in sorted(value, key=int)]
+    if origin is dict:
+        inner = typing.get_args(kind)[-1]
+        return {name: UNSET if item == UNSET else _typed(item, inner) for name, item in value.items()}
+    if is_typeddict(origin):
+        known = fields(origin)
+        return {name: _typed(item, known[name].annotation) for name, item in value.items()}
+    if origin is bool:
+        return value == "true"
+    if origin is int:
+        return int(value)
+    if origin in (float, Decimal):
+        return Decimal(value)
+    return value

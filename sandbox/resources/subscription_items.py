@@ -1,0 +1,138 @@
+"""/v1/subscription_items"""
+
+from typing import Any
+
+from stripe.params import SubscriptionItemListParams, SubscriptionItemRetrieveParams
+
+from sandbox import lists, money
+from sandbox.errors import StripeError, missing, not_built
+from sandbox.params import merge_metadata
+from sandbox.resources import prices
+from sandbox.routes import route
+from sandbox.store import Document
+from sandbox.world import World, formats
+
+MOST_ITEMS = 20
+
+
+@route("GET /v1/subscription_items/<id>", SubscriptionItemRetrieveParams)
+def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
+    return world.get("subscription_item", id)
+
+
+@route("GET /v1/subscription_items", SubscriptionItemListParams, "ending_before limit starting_after subscription")
+def list_subscription_items(world: World, params: dict[str, Any]) -> lists.Page:
+    if not params.get("subscription"):
+        raise missing("subscription")
+    world.get("subscription", params["subscription"], "subscription")
+    return lists.page(world, "subscription_item", params, subscription=params["subscription"])
+
+
+@formats("subscription_item")
+def format_subscription_item(world: World, item: Document) -> dict[str, Any]:
+    price = world.get("price", item["price"])
+    return {
+        "id": item["id"],
+        "object": "subscription_item",
+        "billing_thresholds": None,
+        "created": item["created"],
+        "current_period_end": item["current_period_end"],
+        "current_period_start": item["current_period_start"],
+        "current_trial": None,
+        "discounts": [],
+        "metadata": item["metadata"],
+        "plan": prices.format_plan(price),
+        "price": world.wire(price),
+        "quantity": item["quantity"],
+        "subscription": item["subscription"],
+        "tax_rates": [],
+    }
+
+
+def checked_items(
+    world: World, customer: Document, given: list[dict[str, Any]], currency: str | None
+) -> tuple[str, list[dict[str, Any]]]:
+    """The currency of a new subscription, and its items with price, quantity and metadata."""
+    if len(given) > MOST_ITEMS:
+        raise StripeError(f"A subscription can have up to {MOST_ITEMS} items.", param="items")
+    items = [checked_item(world, item, f"items[{index}]") for index, item in enumerate(given)]
+    first = world.get("price", items[0]["price"])
+    currency = money.currency(currency) if currency else first["currency"]
+    check_together(world, items, currency)
+    check_customer_currency(customer, currency)
+    return currency, items
+
+
+def checked_item(world: World, given: dict[str, Any], where: str) -> dict[str, Any]:
+    """One item as asked for: an active recurring price, a quantity, metadata."""
+    name = "price" if "price" in given else "plan"
+    if not given.get(name):
+        raise missing(f"{where}[price]")
+    price = world.get("price", given[name], f"{where}[{name}]")
+    if not price["active"]:
+        text = "The price specified is inactive. This field only accepts active prices."
+        raise StripeError(text, param=f"{where}[{name}]")
+    if price["recurring"] is None:
+        text = "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`."
+        raise StripeError(text, param=f"{where}[{name}]")
+    return {
+        "price": price["id"],
+        "quantity": checked_quantity(given.get("quantity", 1), f"{where}[quantity]"),
+        "metadata": merge_metadata({}, given.get("metadata")),
+    }
+
+
+def checked_quantity(quantity: int, param: str) -> int:
+    if quantity < 0:
+        text = "This value must be greater than or equal to 0."
+        raise StripeError(text, code="parameter_invalid_integer", param=param)
+    return quantity
+
+
+def check_together(world: World, items: list[dict[str, Any]], currency: str) -> None:
+    """Raises Stripe's error for items that cannot stand in one subscription."""
+    intervals = set()
+    for index, item in enumerate(items):
+        price = world.get("price", item["price"])
+        if prices.unit_amount_in(price, currency) is None:
+            text = (
+                f"The price specified only supports `{price['currency']}`. This doesn't match the expected currency: "
+                f"`{currency}`."
+            )
+            raise StripeError(text, param=f"items[{index}][price]")
+        intervals.add((price["recurring"]["interval"], price["recurring"]["interval_count"]))
+    if len({item["price"] for item in items}) < len(items):
+        text = "Cannot add multiple subscription items with the same price: {}"
+        doubled = next(
+            item["price"] for i, item in enumerate(items) if item["price"] in [x["price"] for x in items[:i]]
+        )
+        raise StripeError(text.format(doubled), param="items")
+    if len(intervals) > 1:
+        raise not_built("items with different intervals in one subscription")
+
+
+def check_customer_currency(customer: Document, currency: str) -> None:
+    if customer["currency"] not in (None, currency):
+        text = (
+            "You cannot combine currencies on a single customer. This customer has an active subscription, subscription "
+            f"schedule, discount, quote, or invoice item with currency {customer['currency']}"
+        )
+        raise StripeError(text, param="currency")
+
+
+def create_items(
+    world: World, subscription: Document, items: list[dict[str, Any]], start: int, end: int
+) -> list[Document]:
+    return [
+        world.create(
+            "subscription_item",
+            "si_",
+            current_period_end=end,
+            current_period_start=start,
+            metadata=item["metadata"],
+            price=item["price"],
+            quantity=item["quantity"],
+            subscription=subscription["id"],
+        )
+        for item in items
+    ]

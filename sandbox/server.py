@@ -1,0 +1,225 @@
+"""The sandbox as a Flask app and as a process."""
+
+import json
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, current_app, request
+
+from sandbox import API_VERSION, wire
+from sandbox.api import Answer, Api, Call, api_key, decode_params, is_publishable
+from sandbox.clock import Clock
+from sandbox.deliveries import Deliveries
+from sandbox.errors import StripeError
+from sandbox.events import Targets
+from sandbox.faults import Fault, Faults
+from sandbox.jobs import Jobs
+from sandbox.store import Store
+from sandbox.world import Caller, World
+
+MAX_BODY = 1024 * 1024
+LOGGED_REQUESTS = 10_000
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, HEAD, PUT, PATCH, POST, DELETE",
+    "Access-Control-Allow-Credentials": "true",
+    "Access-Control-Max-Age": "300",
+    "Access-Control-Expose-Headers": "Request-Id, Stripe-Manage-Version, Stripe-Should-Retry, "
+    "X-Stripe-External-Auth-Required, X-Stripe-Privileged-Session-Required",
+    "Cache-Control": "no-cache, no-store",
+    "Vary": "Origin",
+}
+SECRET_PARAMS = ("client_secret", "number", "cvc", "key")
+
+
+class Sandbox:
+    """The parts, wired together."""
+
+    def __init__(self, state: str | Path, targets: Targets, say: Callable[[str], None], check: bool) -> None:
+        self.store = Store(state)
+        self.clock = Clock(self.store)
+        self.targets = targets
+        self.deliveries = Deliveries(self.store, self.clock, targets, say)
+        self.jobs = Jobs(self.store, self.clock, lambda now: self.transaction(Caller(), now))
+        self.faults = Faults()
+        self.requests: deque[dict[str, Any]] = deque(maxlen=LOGGED_REQUESTS)
+        self.violations: list[str] = []
+        self.check = check
+        self.api = Api(self.transaction)
+
+    @contextmanager
+    def transaction(self, caller: Caller, now: int | None = None) -> Iterator[World]:
+        """The world for one transaction; what it caused to be delivered or scheduled is looked at afterwards."""
+        with self.store.transaction():
+            world = World(self.store, self.clock, caller, self.targets, now)
+            yield world
+        if world.happened:
+            self.deliveries.wake()
+        if world.scheduled:
+            self.jobs.changed.set()
+
+    def reset(self) -> None:
+        with self.clock.advancing, self.store.lock:
+            self.store.reset()
+            self.clock.reset()
+        self.targets.mode = "deliver"
+        self.faults.clear()
+        self.requests.clear()
+        self.violations.clear()
+        self.jobs.failures.clear()
+
+    def start(self) -> None:
+        self.jobs.start()
+        self.deliveries.start()
+
+    def stop(self) -> None:
+        self.jobs.stop()
+        self.deliveries.stop()
+        self.store.close()
+
+
+def create_sandbox(
+    state: str | Path = ":memory:",
+    forward_to: tuple[str, ...] = (),
+    events: tuple[str, ...] = ("*",),
+    *,
+    check: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Flask:
+    """The app, its clockwork and deliveries not yet started (`app.extensions["sandbox"].start()`).
+
+    state: the SQLite file that holds the world. forward_to: where events go, besides webhook endpoints.
+    check: judge every request and answer by stripe-python's types. say: takes the lines that are printed.
+    """
+    app = Flask("sandbox")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["sandbox"] = Sandbox(state, Targets(tuple(forward_to), tuple(events)), say, check)
+    from sandbox.control import control
+    from sandbox.page import page
+
+    app.register_blueprint(control)
+    app.register_blueprint(page)
+    if find_spec("sandbox.browser"):
+        from sandbox.browser import browser
+
+        app.register_blueprint(browser)
+    app.before_request(_read_body)
+    app.add_url_rule("/v1", view_func=v1, methods=METHODS, endpoint="v1_root", defaults={"rest": ""})
+    app.add_url_rule("/v1/<path:rest>", view_func=v1, methods=METHODS, strict_slashes=False)
+    return app
+
+
+def _read_body() -> None:
+    """A connection that is kept open needs the body of each request read."""
+    request.get_data()
+
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def v1(rest: str) -> Response:
+    """Answer an API request."""
+    sandbox: Sandbox = current_app.extensions["sandbox"]
+    if request.method == "OPTIONS":
+        asked = request.headers.get("Access-Control-Request-Headers", "")
+        return Response("", 200, {**CORS, "Access-Control-Allow-Headers": asked})
+    fault = sandbox.faults.take(request.method, request.path)
+    if fault:
+        time.sleep(fault.delay)
+    if fault and fault.when == "before" and (fault.drop or fault.status):
+        _log(sandbox, None, fault.status)
+        return _befallen(fault)
+    response = _answered(sandbox)
+    return _befallen(fault) if fault and fault.when == "after" and (fault.drop or fault.status) else response
+
+
+def _answered(sandbox: Sandbox) -> Response:
+    try:
+        text = request.get_data(as_text=True) if request.method == "POST" else request.query_string.decode()
+        form = decode_params(text)
+        is_publishable(api_key(request.headers, form))
+    except (StripeError, UnicodeDecodeError) as error:
+        refused = error if isinstance(error, StripeError) else StripeError("Invalid request: not UTF-8.")
+        _log(sandbox, None, refused.status)
+        return _unauthorized(sandbox, refused)
+    call = Call(request.method, request.path, form, request.headers, request.host_url.rstrip("/"))
+    answer = sandbox.api.answer(call)
+    _log(sandbox, call, answer.status)
+    if sandbox.check:
+        from sandbox.check import violations
+
+        sandbox.violations += violations(call, answer)
+    return _response(sandbox, call, answer)
+
+
+def _response(sandbox: Sandbox, call: Call, answer: Answer) -> Response:
+    headers = {**CORS, "Request-Id": call.id, "Stripe-Version": API_VERSION, "Content-Type": "application/json"}
+    if call.method in ("POST", "DELETE") and "Idempotency-Key" in call.headers:
+        headers["Idempotency-Key"] = call.headers["Idempotency-Key"]
+    if call.method == "POST":
+        headers["Original-Request"] = answer.original_request or call.id
+        if answer.status in (200, 402):
+            headers["Stripe-Should-Retry"] = "false"
+        if answer.replayed:
+            headers["Idempotent-Replayed"] = "true"
+    return _dated(sandbox, Response(wire.dump(answer.body), answer.status, headers))
+
+
+def _unauthorized(sandbox: Sandbox, error: StripeError) -> Response:
+    headers = {**CORS, "Content-Type": "application/json"}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="Stripe"'
+    return _dated(sandbox, Response(wire.dump(error.body()), error.status, headers))
+
+
+def _dated(sandbox: Sandbox, response: Response) -> Response:
+    response.headers["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(sandbox.clock.now()))
+    return response
+
+
+def _befallen(fault: Fault) -> Response:
+    if fault.drop:
+        connection: socket.socket | None = request.environ.get("werkzeug.socket")
+        if connection:
+            connection.shutdown(socket.SHUT_RDWR)
+        return Response("", 500)
+    if fault.status == 429:
+        error = StripeError("Too many requests hit the API too quickly.", status=429, code="rate_limit")
+    else:
+        text = "An error occurred on our end, because the sandbox was asked for it."
+        error = StripeError(text, status=fault.status, type="api_error")
+    return Response(wire.dump(error.body()), fault.status, {**CORS, "Content-Type": "application/json"})
+
+
+def _log(sandbox: Sandbox, call: Call | None, status: int) -> None:
+    sandbox.requests.append(
+        {
+            "id": call.id if call else None,
+            "method": request.method,
+            "path": request.path,
+            "params": _without_secrets(call.form) if call else {},
+            "status": status,
+            "idempotency_key": request.headers.get("Idempotency-Key"),
+            "key": _key_kind(call),
+            "at": sandbox.clock.now(),
+        }
+    )
+
+
+def _key_kind(call: Call | None) -> str | None:
+    key = api_key(call.headers, call.form) if call else None
+    return None if key is None else "publishable" if key.startswith("pk_") else "secret"
+
+
+def _without_secrets(params: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(json.dumps(params))
+    for name in SECRET_PARAMS:
+        shown.pop(name, None)
+    return {name: _without_secrets(value) if isinstance(value, dict) else value for name, value in shown.items()}

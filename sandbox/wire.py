@@ -1,0 +1,67 @@
+"""How answers look: key order, expansion."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import StripeError
+
+if TYPE_CHECKING:
+    from sandbox.world import World
+
+LIST_ORDER = ("object", "data", "has_more", "total_count", "url")
+MAX_DEPTH = 4
+
+
+def ordered(value: Any) -> Any:
+    """Keys as Stripe orders them: id, object, then by the alphabet; lists of objects have an order of their own."""
+    if isinstance(value, list):
+        return [ordered(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("object") == "list":
+        return {name: ordered(value[name]) for name in LIST_ORDER if name in value}
+    first = [name for name in ("id", "object") if name in value]
+    return {name: ordered(value[name]) for name in (*first, *sorted(value.keys() - {"id", "object"}))}
+
+
+def dump(value: Any) -> str:
+    return json.dumps(ordered(value), indent=2, ensure_ascii=False) + "\n"
+
+
+def expand(world: World, wire: dict[str, Any], paths: list[str]) -> None:
+    """Put objects in the place of their ids, along dotted paths. Raises Stripe's error for a path that leads nowhere."""
+    for path in paths:
+        names = path.split(".")
+        if len(names) > MAX_DEPTH + (names[0] == "data"):
+            raise StripeError(f"You cannot expand more than {MAX_DEPTH} levels of a property ({path}).", param="expand")
+        _expand(world, wire, names, path)
+
+
+def _expand(world: World, node: Any, names: list[str], path: str) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _expand(world, item, names, path)
+        return
+    if not names or not isinstance(node, dict) or node.get("deleted"):
+        return
+    name, *rest = names
+    if name not in node:
+        known, value = world.include(node.get("object", ""), name, node.get("id", ""))
+        if not known:
+            raise StripeError(f"This property cannot be expanded ({path}).", param="expand")
+        node[name] = value
+    elif isinstance(node[name], str):
+        found = world.find(node[name])
+        if found is None:
+            raise StripeError(f"This property cannot be expanded ({path}).", param="expand")
+        node[name] = world.wire(found)
+    elif isinstance(node[name], list):
+        node[name] = [_object_of(world, item) for item in node[name]]
+    _expand(world, node[name], rest, path)
+
+
+def _object_of(world: World, item: Any) -> Any:
+    found = world.find(item) if isinstance(item, str) else None
+    return world.wire(found) if found else item
