@@ -202,7 +202,7 @@ WORDS = {
 
 def refuse_odd_forms() -> None:
     """Account forms take forms only, with values as long as a person's."""
-    if request.blueprint != "security" or request.method != "POST":
+    if request.blueprint != "security":
         return
     if request.is_json:
         raise errors.Problem(415, "unsupported_media_type", errors.MESSAGES[415])
