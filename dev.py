@@ -388,13 +388,13 @@ def use_listen_secret(children: Children, key: str) -> None:
 
 def wait_until_ready(children: Children, port: int) -> list[str]:
     """Wait for the shop. Returns the reasons, if any, why it says that it is not ready for everything."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         children.pause()
         children.check()
         if (reasons := ask_readyz(port)) is not None:
             return reasons
-    raise Problem("The shop has not answered on /readyz for half a minute.")
+    raise Problem("The shop has not answered on /readyz for a minute.")
 
 
 def ask_readyz(port: int) -> list[str] | None:
