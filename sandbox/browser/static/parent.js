@@ -27,5 +27,6 @@ export function connectToShop(start, handlers) {
 export function reportLayout(tell, main, scheme) {
   const report = () => tell("layout", { height: Math.ceil(main.getBoundingClientRect().height), scheme: scheme() });
   new ResizeObserver(report).observe(main);
+  report(); // below the fold a frame is not painted, and its observer sleeps
   return report;
 }
