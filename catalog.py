@@ -177,7 +177,7 @@ def _learned(noted: dict[str, int], pages: Iterator[billing.Answer]) -> Iterator
 def note() -> dict[str, int]:
     """The version of every row of the catalogue; see sync.note."""
     query = sa.union_all(sa.select(Product.id, Product.version), sa.select(Price.id, Price.version))
-    return dict(db.session.execute(query).tuples().all())
+    return {row.id: row.version for row in db.session.execute(query)}
 
 
 def _product_in_line(product: SoldProduct, there: Row | None) -> Generator[str, None, str]:

@@ -275,7 +275,7 @@ def note(customer_id: str) -> dict[str, int]:
         sa.select(model.id, model.version).where(model.customer_id == customer_id)
         for model in (Subscription, Invoice, PaymentMethod)
     ]
-    return dict(db.session.execute(sa.union_all(*queries)).tuples().all())
+    return {row.id: row.version for row in db.session.execute(sa.union_all(*queries))}
 
 
 def learn(noted: dict[str, int], answer: billing.Answer, *objects: Row) -> None:

@@ -98,7 +98,9 @@ def take(event: dict[str, Any]) -> tuple[dict[str, str], int]:
     if not ledger.is_ours(obj, customer_id):
         with db.write() as tx:
             ledger.enter(tx, event, customer_id, "foreign")
-        return {"status": "not ours"}, 200
+        # Who became ours just now took up the foreign rows that were there: perhaps not this one yet.
+        if not ledger.is_ours(obj, customer_id):
+            return {"status": "not ours"}, 200
     try:
         handler(event, lambda tx: ledger.enter(tx, event, customer_id, "done"))
     except Exception as error:

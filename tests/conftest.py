@@ -13,6 +13,8 @@ from flask.testing import FlaskClient, FlaskCliRunner
 
 import db
 from app import Shop, create_app
+from tests.sandbox_process import SandboxProcess
+from tests.shop import RunningShop, free_port, served
 
 SETTINGS: dict[str, Any] = {
     "SECRET_KEY": "a key that only the tests know",
@@ -143,3 +145,38 @@ def sign_up(app: Shop) -> Callable[..., Browser]:
 @pytest.fixture
 def signed_in(sign_up: Callable[..., Browser]) -> Browser:
     return sign_up("alice@example.com")
+
+
+@pytest.fixture(scope="session")
+def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    """One sandbox for all tests, which judges every request and answer by stripe-python's types."""
+    with SandboxProcess(tmp_path_factory.mktemp("sandbox") / "state.db", "--check") as process:
+        yield process
+
+
+@pytest.fixture
+def sandbox(sandbox_process: SandboxProcess) -> Iterator[SandboxProcess]:
+    """An empty world, and at the end not one violation of Stripe's types."""
+    sandbox_process.reset()
+    yield sandbox_process
+    assert sandbox_process.violations() == []
+
+
+@pytest.fixture
+def shop(sandbox: SandboxProcess, make_app: Callable[..., Shop]) -> Iterator[RunningShop]:
+    """The shop on a real port, its catalogue in the sandbox, its webhook endpoint registered there."""
+    port = free_port()
+    url = f"http://localhost:{port}"
+    endpoint = sandbox.client.v1.webhook_endpoints.create({"url": f"{url}/webhook", "enabled_events": ["*"]})
+    app = make_app(
+        BASE_URL=url,
+        STRIPE_API_BASE=sandbox.url,
+        STRIPE_JS_URL=f"{sandbox.url}/endive/stripe.js",
+        STRIPE_WEBHOOK_SECRET=endpoint.secret,
+    )
+    with served(app, port):
+        running = RunningShop(app, sandbox)
+        running.stock()
+        running.settle()
+        yield running
+        running.settle()

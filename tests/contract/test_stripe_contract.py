@@ -107,6 +107,7 @@ def test_wrong_parameters(form, param, code):
             "/v1/subscriptions/sub_1",
             "expand[]=latest_invoice.confirmation_secret&expand[]=items.data.price.product",
         ),
+        ("GET", "/v1/prices", "expand[]=data.currency_options"),
         ("GET", "/v1/invoices/in_1", "expand[]=payments.data.payment.payment_intent&expand[]=discounts.source.coupon"),
     ],
 )
