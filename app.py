@@ -118,7 +118,8 @@ def origin(url: str) -> str:
 
 def content_security_policy(js: str, api: str) -> str:
     """Own files, and what Stripe.js needs: https://docs.stripe.com/security/guide#content-security-policy."""
-    script, frame, connect, image = js, f"{js} {api}", f"{js} {api}", ""
+    script, image = js, ""
+    frame = connect = " ".join(dict.fromkeys((js, api)))
     if js == STRIPE:
         script = f"{STRIPE} https://*.js.stripe.com https://maps.googleapis.com"
         frame = f"{STRIPE} https://*.js.stripe.com https://hooks.stripe.com https://*.link.com"

@@ -137,7 +137,7 @@ def _page(status: int, message: str, request_id: str | None, url: str | None) ->
         )
     except Exception as error:  # the page asks the database who is signed in; it may be what is down
         if not isinstance(error, jinja2.TemplateNotFound):
-            current_app.logger.warning("the error page could not be shown: %s", type(error).__name__)
+            current_app.logger.warning("the error page could not be shown", exc_info=error)
         return (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
             f"<h1>{escape(title)}</h1><p>{escape(message)}</p>"

@@ -214,7 +214,8 @@ def deliver(mail: sa.Row[Any]) -> bool:
         log.warning("mail %s (%s) was not sent: %s", mail.id, mail.kind, type(error).__name__)
         note(mail.id, error=f"{type(error).__name__}: {error}"[:500])
         return False
-    note(mail.id, sent_at=clock.wall(), error=None)
+    # What was sent may have held a link that signs somebody in: it stays with its receiver alone.
+    note(mail.id, sent_at=clock.wall(), error=None, text="", html=None)
     return True
 
 

@@ -32,7 +32,8 @@ def init_app(app: Flask) -> None:
     if not app.config["RATELIMIT_ENABLED"]:
         return
     app.register_error_handler(RateLimitExceeded, _on_limit)
-    limiter = Limiter(get_remote_address, app=app, on_breach=_note_wait)
+    # Without the storage each process counts for itself, rather than nobody being let in.
+    limiter = Limiter(get_remote_address, app=app, on_breach=_note_wait, in_memory_fallback_enabled=True)
 
     def limit(setting: str, key: Callable[[], str] = get_remote_address, **more: Any) -> Any:
         rate = app.config[setting]

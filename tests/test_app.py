@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pytest_mock import MockerFixture
 
 import db
 import logs
@@ -170,6 +171,16 @@ def test_one_address_cannot_try_for_ever(make_app: Callable[..., Shop], path: st
         assert client.submit(path, email=f"a{n}@example.com", password="short").status_code == 200
     answer = client.submit(path, email="b@example.com", password="short")
     assert answer.status_code == 429
+
+
+def test_a_counter_that_is_down_lets_people_in_and_still_limits(
+    make_app: Callable[..., Shop], mocker: MockerFixture
+) -> None:
+    client = limited(make_app, LIMIT_RESET_ACCOUNT="2 per hour")
+    (limiter,) = client.application.extensions["limiter"]
+    mocker.patch.object(limiter.storage, "incr", side_effect=ConnectionError)
+    answers = [client.submit("/reset", email="ada@example.com").status_code for _ in range(3)]
+    assert answers == [200, 200, 429]
 
 
 def test_payment_attempts_are_limited_in_json(make_app: Callable[..., Shop]) -> None:

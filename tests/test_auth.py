@@ -324,6 +324,7 @@ def test_a_reset_link_sets_a_new_password_once_and_ends_all_sessions(
     assert client.get(path).status_code == 200
     new = "four other small words"
     assert client.submit(path, password=new, password_confirm=new).status_code == 302
+    assert mails(app)[-1]["Subject"] == "Your password has been reset"
     assert not is_in(signed_in)
     assert client.get(path).location == "/reset"
     assert client.submit(path, password=PASSWORD, password_confirm=PASSWORD).location == "/reset"
@@ -338,13 +339,16 @@ def test_a_forged_link_is_refused(client: Browser, token: str) -> None:
     assert client.get(f"/confirm/{token}").location == "/confirm"
 
 
-def test_changing_the_password_keeps_this_session_and_ends_the_others(client: Browser, signed_in: Browser) -> None:
+def test_changing_the_password_keeps_this_session_and_ends_the_others(
+    app: Shop, client: Browser, signed_in: Browser
+) -> None:
     client.submit("/login", email="alice@example.com", password=PASSWORD)
     new = "four other small words"
     answer = client.submit("/change", password=PASSWORD, new_password=new, new_password_confirm=new)
     assert answer.location == "/account"
     assert is_in(client)
     assert not is_in(signed_in)
+    assert mails(app)[-1]["Subject"] == "Your password has been changed"
 
 
 def test_changing_the_password_takes_the_old_one(client: Browser, signed_in: Browser) -> None:
@@ -431,6 +435,9 @@ def test_who_is_signed_in_is_asked_once_a_page_and_never_for_health(
         statements.clear()
         assert signed_in.get(path).status_code == 200
         assert len(statements) == expected, path
+    statements.clear()
+    assert signed_in.post("/webhook", data=b"{}").status_code == 400
+    assert statements == []
 
 
 # Staff

@@ -138,6 +138,14 @@ def test_a_saved_mail_has_text_html_and_a_stable_id(app: Shop) -> None:
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
 
 
+def test_a_link_that_was_sent_is_kept_nowhere(app: Shop, signed_in: Browser) -> None:
+    with app.app_context():
+        (row,) = rows()
+        assert row.sent_at is not None
+        assert row.text == ""
+        assert row.html is None
+
+
 # With a mail server
 
 
