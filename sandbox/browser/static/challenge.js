@@ -9,6 +9,7 @@ let answered = false;
 const tell = connectToShop(
   (hello) => {
     key = hello.key;
+    enable(true);
     showAmount(hello);
     document.querySelector("h1").focus();
   },
@@ -23,12 +24,17 @@ document.addEventListener("keydown", ({ key: pressed }) => pressed === "Escape" 
 async function answer(outcome) {
   if (answered || !key) return;
   answered = true;
-  for (const button of buttons) button.disabled = true;
+  enable(false);
   const result = await callApi("", "POST", "/v1/3ds2/authenticate", { key, source, outcome });
   // An authentication that is already over is no matter for this page either: the intent tells.
   if (result.error?.type !== "api_connection_error") return tell("done");
   document.getElementById("message").textContent = result.error.message;
-  for (const button of buttons) button.disabled = answered = false;
+  answered = false;
+  enable(true);
+}
+
+function enable(enabled) {
+  for (const button of buttons) button.disabled = !enabled;
 }
 
 function showAmount({ amount, currency }) {

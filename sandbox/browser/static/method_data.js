@@ -14,13 +14,7 @@ export function merged(...parts) {
 
 /** A shop that opts out of collecting a detail must give it when confirming. Returns what it forgot, as an error, or null. */
 export function missingDetails({ fields }, given) {
-  const choice = fields?.billingDetails;
-  const details = given?.billing_details;
-  const address = choice === "never" ? "never" : choice?.address;
-  const forgotten =
-    Object.keys(typeof choice === "object" ? choice : {}).find((name) => choice[name] === "never" && name !== "address" && details?.[name] === undefined) ??
-    Object.keys(typeof address === "object" ? address : {}).find((name) => address[name] === "never" && details?.address?.[ADDRESS_NAMES[name] ?? name] === undefined) ??
-    (address === "never" && details?.address?.country === undefined ? "address.country" : undefined);
+  const forgotten = optedOut(fields?.billingDetails).find((path) => valueAt(given?.billing_details, path) === undefined);
   if (!forgotten) return null;
   const path = `billing_details.${forgotten}`;
   return {
@@ -28,3 +22,14 @@ export function missingDetails({ fields }, given) {
     message: `You specified "never" for fields.${path} when creating the payment Element, but did not pass confirmParams.payment_method_data.${path} when calling stripe.confirmPayment(). If you opt out of collecting data via the payment Element using the fields option, the data must be passed in when confirming.`,
   };
 }
+
+/** The paths, in the API's names, of what the shop said it would give by itself. */
+function optedOut(choice) {
+  if (choice === "never") return ["address.country"];
+  const { address, ...others } = choice ?? {};
+  const inAddress = address === "never" ? { country: "never" } : (address ?? {});
+  const never = (group) => Object.keys(group).filter((name) => group[name] === "never");
+  return [...never(others), ...never(inAddress).map((name) => `address.${ADDRESS_NAMES[name] ?? name}`)];
+}
+
+const valueAt = (details, path) => path.split(".").reduce((inner, name) => inner?.[name], details);
