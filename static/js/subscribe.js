@@ -91,7 +91,7 @@ async function pay(event) {
   const status = error.payment_intent?.status ?? error.setup_intent?.status;
   if (status === "succeeded" || status === "processing") return location.assign(completeUrl);
   setBusy(button, false);
-  if (status === "canceled") return say(message, "This order is no longer open. Load it afresh to pay.", { action: again });
+  if (status === "canceled") return giveUp("This order is no longer open: another window may have begun a new one.", again);
   say(message, (isForUser(error) && error.message) || GENERIC);
 }
 
