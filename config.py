@@ -220,7 +220,8 @@ def from_environment() -> dict[str, str]:
     merged: dict[str, str] = {}
     for file in (ROOT / "instance" / "dev.env", ROOT / ".env"):
         merged |= {name: value for name, value in dotenv_values(file).items() if value}
-    return {**merged, **os.environ}
+    # `flask` has put .env's empty lines into the environment, and they must not hide what `make run` wrote.
+    return merged | {name: value for name, value in os.environ.items() if value}
 
 
 def make_secret() -> str:

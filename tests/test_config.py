@@ -123,6 +123,7 @@ def test_env_wins_over_what_make_run_wrote(monkeypatch, tmp_path):
     (tmp_path / "instance" / "dev.env").write_text("SHOP_NAME=Dev\nMAIL_FROM=dev@example.com\n")
     monkeypatch.setattr(config, "ROOT", tmp_path)
     monkeypatch.setenv("GRACE_DAYS", "5")
+    monkeypatch.setenv("MAIL_FROM", "")  # as `flask` does with an empty line of .env
 
     found = config.from_environment()
 

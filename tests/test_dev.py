@@ -197,7 +197,15 @@ def test_made_settings_are_for_their_owner_alone(first_run):
     assert made["STRIPE_WEBHOOK_SECRET"].startswith("whsec_")
 
 
-def test_second_run_is_quick_and_keeps_the_secrets(first_run, start):
+@pytest.fixture
+def untouched_example(clone):
+    """A .env that is .env.example as it comes, which must not change anything."""
+    file = shutil.copy(clone / ".env.example", clone / ".env")
+    yield file
+    file.unlink()
+
+
+def test_second_run_is_quick_and_keeps_the_secrets(first_run, start, untouched_example):
     """A second run is ready within ten seconds; when one child dies all end, with its last words."""
     started, spent = time.monotonic(), cpu_seconds()
     run = start().wait_for("Ctrl-C")
