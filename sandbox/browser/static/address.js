@@ -16,7 +16,7 @@ const tell = connectToShop(start, {
   settings: (changed) => {
     settings = changed;
     scheme = applyAppearance(settings.appearance);
-    reportHeight?.();
+    reportHeight();
   },
   options: (changed) => {
     options = changed;

@@ -9,18 +9,30 @@ const LOOPBACK = /^https?:\/\/(localhost|127\.0\.0\.1)(:\d+)?$/;
  */
 export function connectToShop(start, handlers) {
   let port;
+  let started;
   const tell = (type, detail) => port?.postMessage({ type, detail });
   window.addEventListener("message", ({ source, origin, data, ports }) => {
     if (port || source !== window.parent || !LOOPBACK.test(origin) || !data?.connect) return;
     port = ports[0];
     port.onmessage = async ({ data: { type, detail, number } }) => {
-      const result = await handlers[type]?.(detail);
+      await started;
+      const result = await carriedOut(handlers[type], detail);
       if (number !== undefined) port.postMessage({ answers: number, detail: result });
     };
     tell("hello");
-    start(data.hello);
+    started = start(data.hello);
   });
   return tell;
+}
+
+/** What a handler returns. A fault of ours must still be an answer, or the shop's page would wait for ever. */
+async function carriedOut(handler, detail) {
+  try {
+    return await handler?.(detail);
+  } catch (fault) {
+    console.error(fault);
+    return { error: { type: "api_error", message: "The payment form failed. Its console tells more." } };
+  }
 }
 
 /** Keep the frame as high as its content and tell the page which colour scheme it is painted for. */

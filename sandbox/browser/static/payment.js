@@ -29,13 +29,7 @@ const tell = connectToShop(start, {
     for (const field of shownFields()) if (field.input.tagName === "INPUT") field.value = "";
   },
   collapse: () => layoutOf(options.layout).type === "accordion" && select(null),
-  refresh: async () => {
-    const found = await loadSession(settings);
-    if (found.error) return { error: found.error };
-    session = found;
-    render();
-    return {};
-  },
+  refresh,
   validate: () => {
     const error = problem();
     return error ? { error } : { selectedPaymentMethod: selected.type };
@@ -48,25 +42,39 @@ const report = new StateReport(tell, () => ({ fields: shownFields(), change: cha
 async function start(hello) {
   ({ options, ...settings } = hello);
   scheme = applyAppearance(settings.appearance);
+  if (settings.loader === "never") main.replaceChildren();
+  reportHeight = reportLayout(tell, main, () => scheme);
   const found = await loadSession(settings);
-  if (found.error) return tell("loaderror", found.error);
+  if (found.error) {
+    main.replaceChildren();
+    return tell("loaderror", found.error);
+  }
   session = found;
   render();
-  reportHeight = reportLayout(tell, main, () => scheme);
   report.watch(main);
   tell("ready");
 }
 
-function changeSettings(changed) {
+async function changeSettings(changed) {
   const reread = JSON.stringify(changed.deferred) !== JSON.stringify(settings.deferred);
   settings = changed;
   scheme = applyAppearance(settings.appearance);
-  reportHeight?.();
-  if (reread) loadSession(settings).then((found) => found.error || ((session = found), render()));
+  reportHeight();
+  if (reread) await refresh();
+}
+
+/** Ask again what there is to pay, and with what. */
+async function refresh() {
+  const found = await loadSession(settings);
+  if (found.error) return { error: found.error };
+  session = found;
+  render();
+  return {};
 }
 
 /** Build the forms of the session's methods. What was typed stays. */
 function render() {
+  if (!session) return;
   const { methods, home } = session;
   const before = new Map(forms.map((form) => [form.type, form]));
   forms = ordered(methods).map((type) => FORMS[type]({ options, home, onChange: () => report.update() }));
