@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -112,7 +114,7 @@ def test_registering_a_taken_address_signs_nobody_in_and_writes_to_its_owner(
     assert not client.signed_in()
     assert find(app, "alice@example.com").password == before
     assert [mail["To"] for mail in mails(app)] == ["alice@example.com"] * 2
-    assert "log in" in client.get("/login").get_data(as_text=True).lower()
+    assert "If you have an account already, log in" in client.get("/login").get_data(as_text=True)
 
 
 def test_two_registrations_at_the_same_moment_make_one_account(
@@ -382,6 +384,15 @@ def test_asking_for_a_link_is_the_same_work_and_answer_without_an_account(
     assert kinds[0] == kinds[1] == ["SELECT", "BEGIN", "INSERT", "COMMIT"]
 
 
+def test_a_confirmed_address_is_not_asked_to_confirm_again(app: Shop, client: Browser, signed_in: Browser) -> None:
+    client.submit("/confirm", email="alice@example.com")
+    path = link(mails(app)[-1], "confirm")
+    assert len(mails(app)) == 2
+    client.get(path)
+    client.submit("/confirm", email="alice@example.com")
+    assert len(mails(app)) == 2
+
+
 def test_nothing_is_kept_for_an_address_without_an_account_but_one_row(app: Shop, client: Browser) -> None:
     for n in range(3):
         client.submit("/reset", email=f"nobody{n}@example.com")
@@ -408,6 +419,14 @@ def test_the_session_cookie_is_for_this_shop_alone(client: Browser) -> None:
     assert "SameSite=Lax" in cookie
     assert "Secure" not in cookie
     assert "Domain" not in cookie
+
+
+def test_a_session_outlives_the_browser_and_ends_after_30_days(app: Shop, client: Browser) -> None:
+    answer = client.submit("/register", email="ada@example.com", password=PASSWORD, password_confirm=PASSWORD)
+    expires = parsedate_to_datetime(re.findall(r"Expires=([^;]+)", answer.headers["Set-Cookie"])[0])
+    assert 29.9 < (expires - dt.datetime.now(dt.UTC)).total_seconds() / 86400 <= 30
+    app.config["PERMANENT_SESSION_LIFETIME"] = dt.timedelta(seconds=-1)
+    assert not is_in(client)
 
 
 def test_the_session_cookie_is_secure_exactly_over_https(make_app: Callable[..., Shop]) -> None:
