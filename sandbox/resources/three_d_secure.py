@@ -1,6 +1,7 @@
-"""POST /v1/3ds2/authenticate: the answer that the cardholder gives on the challenge page. Stripe.js alone calls this."""
+"""POST /v1/3ds2/authenticate: the answer that the cardholder gives on the challenge page. Only Stripe.js calls it."""
 
 from typing import Any, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from typing_extensions import TypedDict
 
@@ -29,12 +30,25 @@ def authenticate(world: World, params: dict[str, Any]) -> dict[str, Any]:
     world.save(attempt)
     kind = payments if intent["object"] == "payment_intent" else setups
     return_url = (intent["next_action"].get("redirect_to_url") or {}).get("return_url")
-    kind.authenticated(world, intent, passed)
+    try:
+        kind.authenticated(world, intent, passed)
+    except StripeError as declined:
+        if not declined.keeps_changes:  # a decline is no failure to authenticate: the intent tells of it
+            raise
     return {
         "id": attempt["id"].replace("payatt_", "threeds2_"),
         "object": "three_d_secure_2",
         "livemode": False,
-        "return_url": return_url,
+        "return_url": _way_back(intent, return_url) if return_url else None,
         "source": attempt["id"],
         "state": "succeeded" if passed else "failed",
     }
+
+
+def _way_back(intent: dict[str, Any], return_url: str) -> str:
+    """The shop's return_url, its own query kept, with what Stripe appends."""
+    name = intent["object"]
+    status = "succeeded" if intent["status"] == "succeeded" else "failed"
+    appended = {name: intent["id"], f"{name}_client_secret": intent["client_secret"], "redirect_status": status}
+    url = urlsplit(return_url)
+    return url._replace(query=urlencode(parse_qsl(url.query, keep_blank_values=True) + list(appended.items()))).geturl()

@@ -589,3 +589,97 @@ def test_billing_address_element_adds_to_the_payment_method(
     intent: Any = sandbox.client.v1.payment_intents.retrieve(order.intent, {"expand": ["payment_method"]})
     details = intent.payment_method.billing_details
     assert (details.name, details.address.line1, details.address.city) == ("Ann Doe", "1 Main St", "Springfield")
+
+
+@pytest.mark.parametrize(("button", "status"), [("Complete", "succeeded"), ("Fail", "failed")])
+def test_customer_whom_the_server_sends_to_the_challenge_comes_back(
+    shop: PaymentPage, order: SimpleNamespace, sandbox: SandboxProcess, button: str, status: str
+) -> None:
+    """Confirmed with a return_url and without Stripe.js, a payment has a page of its own for the challenge."""
+    confirmed: Any = sandbox.client.v1.payment_intents.confirm(
+        order.intent,
+        {"payment_method": "pm_card_authenticationRequired", "return_url": f"{shop.shop_url}/done?order=7"},
+    )
+    shop.page.goto(confirmed.next_action.redirect_to_url.url)
+    shop.page.get_by_role("button", name=button, exact=True).click()
+    assert landed(shop) == {
+        "order": "7",
+        "payment_intent": order.intent,
+        "payment_intent_client_secret": order.secret,
+        "redirect_status": status,
+    }
+    assert order.status() == ("active" if status == "succeeded" else "incomplete")
+
+
+def test_decline_after_a_completed_challenge_is_shown(shop: PaymentPage, order: SimpleNamespace) -> None:
+    shop.open(order.secret).fill_card("4000008260003178")
+    shop.pay()
+    shop.challenge.get_by_role("button", name="Complete", exact=True).click()
+    expect(shop.message).to_have_text("Your card has insufficient funds.")
+    assert result(shop)["error"]["decline_code"] == "insufficient_funds"
+    assert order.status() == "incomplete"
+
+
+def test_challenge_that_another_window_settled_ends_here_too(
+    shop: PaymentPage, order: SimpleNamespace, sandbox: SandboxProcess
+) -> None:
+    shop.open(order.secret).fill_card(CHALLENGED)
+    shop.pay()
+    expect(shop.challenge.get_by_role("heading")).to_be_focused()
+    intent: Any = sandbox.client.v1.payment_intents.retrieve(order.intent)
+    source = intent.next_action.use_stripe_sdk.three_d_secure_2_source
+    form = {"key": "pk_test_sandbox", "source": source, "outcome": "complete"}
+    assert shop.page.request.post(f"{sandbox.url}/v1/3ds2/authenticate", form=form).ok
+    shop.challenge.get_by_role("button", name="Fail").click()
+    assert landed(shop)["redirect_status"] == "succeeded"
+
+
+def test_saved_method_is_confirmed_without_a_form(
+    shop: PaymentPage, order: SimpleNamespace, sandbox: SandboxProcess
+) -> None:
+    saved = sandbox.client.v1.payment_methods.attach("pm_card_visa", {"customer": order.customer})
+    shop.open(order.secret)
+    call = """async ([secret, method]) => shop.stripe.confirmPayment({
+        clientSecret: secret, confirmParams: {payment_method: method}, redirect: "if_required",
+    })"""
+    assert shop.page.evaluate(call, [order.secret, saved.id])["paymentIntent"]["status"] == "succeeded"
+
+
+def test_payment_method_is_made_from_the_form(shop: PaymentPage, order: SimpleNamespace) -> None:
+    shop.open(order.secret).fill_card("5555555555554444")
+    made = shop.page.evaluate("() => shop.stripe.createPaymentMethod({elements: shop.elements})")["paymentMethod"]
+    assert (made["card"]["brand"], made["card"]["last4"]) == ("mastercard", "4444")
+    assert made["billing_details"]["address"]["postal_code"] == "94103"
+
+
+def test_terms_say_that_the_card_will_be_charged_again(shop: PaymentPage, order: SimpleNamespace) -> None:
+    shop.open(order.secret, payment={"business": {"name": "Maple Books"}})
+    expect(shop.frame.locator(".TermsText")).to_have_text(
+        "By providing your card information, you allow Maple Books to charge your card for future payments in "
+        "accordance with their terms."
+    )
+    shop.open(order.secret, payment={"terms": {"card": "never"}})
+    expect(shop.field("number")).to_be_visible()
+    expect(shop.frame.locator(".TermsText")).to_have_count(0)
+
+
+def test_what_was_typed_survives_an_update(shop: PaymentPage, order: SimpleNamespace) -> None:
+    shop.open(order.secret).fill_card()
+    assert shop.page.evaluate("() => shop.elements.fetchUpdates()") == {}
+    shop.page.evaluate("() => void shop.payment.update({readOnly: true})")
+    expect(shop.field("number")).to_be_disabled()
+    expect(shop.field("number")).to_have_value("4242 4242 4242 4242")
+    shop.page.evaluate("() => void shop.payment.update({readOnly: false})")
+    expect(shop.field("number")).to_be_enabled()
+    shop.pay()
+    assert landed(shop)["redirect_status"] == "succeeded"
+
+
+def test_element_moved_in_the_page_starts_afresh(shop: PaymentPage, order: SimpleNamespace) -> None:
+    """A browser loads a moved frame anew; the element must find its frame again."""
+    shop.open(order.secret).field("number").fill("42")
+    shop.page.evaluate("() => document.querySelector('#message').before(document.querySelector('#payment'))")
+    expect(shop.field("number")).to_have_value("")
+    shop.fill_card()
+    shop.pay()
+    assert landed(shop)["redirect_status"] == "succeeded"
