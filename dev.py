@@ -432,18 +432,16 @@ def run(children: Children) -> None:
         write_dev_env(port, start_sandbox(children, sandbox_port, port))
     flask(children, "db", "upgrade")
     start_shop(children, "127.0.0.1", port, THREADS, "--workers-kill-timeout", "3s", *reload_options())
-    flask(children, "catalog", "sync")
     staff = flask(children, "staff", "add", STAFF).splitlines()
     missing = wait_until_ready(children, port)
+    flask(children, "catalog", "sync")  # now that somebody hears of new products
     start_ticks(children)
     times = f"started in {time.monotonic() - started:.1f} s"
     if installed:
         times = f"installed in {installed:.0f} s, {times}"
-    stripe = (
-        with_keys(port, missing)
-        if key
-        else [f"http://localhost:{sandbox_port} stands in for it: objects, events, clock"]
-    )
+    stripe = [f"http://localhost:{sandbox_port} stands in for it: objects, events, clock"]
+    if key:
+        stripe = with_keys(port, missing)
     say(welcome(times, stripe, staff, missing))
     children.watch()
 
