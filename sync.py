@@ -263,7 +263,7 @@ def ask(kind: str, id: str, created: int | None = None, settle: Settle | None = 
         except billing.Missing:
             written = write_gone(model, id, version, settle)
         else:
-            written = write_answer(answer, answer.object, version, created, settle)
+            written = bring(answer, answer.object, version, created, settle)
         if written:
             return
     raise Contended(id)
@@ -285,8 +285,21 @@ def learn(noted: dict[str, int], answer: billing.Answer, *objects: Row) -> None:
     """
     for obj in objects or (answer.object,):
         for part in embedded(obj):
-            if not write_answer(answer, part, noted.get(part["id"], 0), None, None):
+            if not bring(answer, part, noted.get(part["id"], 0), None, None):
                 ask(part["object"], part["id"], quick=False)
+
+
+def bring(answer: billing.Answer, obj: Row, version: int, created: int | None, settle: Settle | None) -> bool:
+    """Write what Stripe answered over `version`, or find that somebody else has just written the same."""
+    if write_answer(answer, obj, version, created, settle):
+        return True
+    for _ in range(TRIES):
+        held = None if obj.get("deleted") else hold(READERS[obj["object"]][0], obj["id"])
+        if held is None or held.copy != read(obj):
+            return False
+        if touch(held, settle):
+            return True
+    return False
 
 
 def customer(customer_id: str) -> None:
@@ -391,14 +404,15 @@ def write_gone(model: type[Any], id: str, version: int, settle: Settle | None) -
     return True
 
 
-def touch(held: Held, settle: Settle) -> bool:
+def touch(held: Held, settle: Settle | None) -> bool:
     """We have it already; whoever asked before us must still start over."""
     table = held.copy.model.__table__
     statement = sa.update(table).where(table.c.id == held.copy.id, table.c.version == held.version)
     with db.write() as tx:
         if not tx.execute(statement.values(version=held.version + 1)).rowcount:
             return False
-        settle(tx)
+        if settle:
+            settle(tx)
     return True
 
 
