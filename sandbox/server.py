@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException
 
 from sandbox import API_VERSION, wire
-from sandbox.api import Answer, Api, Call, api_key, decode_params, is_publishable
+from sandbox.api import UNKNOWN_URL, Answer, Api, Call, api_key, decode_params, is_publishable
 from sandbox.clock import Clock
 from sandbox.deliveries import Deliveries
 from sandbox.errors import StripeError
@@ -110,7 +111,9 @@ def create_sandbox(
         from sandbox.browser import browser
 
         app.register_blueprint(browser)
+    app.url_map.merge_slashes = False
     app.before_request(_read_body)
+    app.register_error_handler(HTTPException, _as_stripe_says_it)
     app.add_url_rule("/v1", view_func=v1, methods=METHODS, endpoint="v1_root", defaults={"rest": ""})
     app.add_url_rule("/v1/<path:rest>", view_func=v1, methods=METHODS, strict_slashes=False)
     return app
@@ -119,6 +122,15 @@ def create_sandbox(
 def _read_body() -> None:
     """A connection that is kept open needs the body of each request read."""
     request.get_data()
+
+
+def _as_stripe_says_it(problem: HTTPException) -> Response:
+    """What goes wrong before an API request is looked at is told in JSON too."""
+    if not request.path.startswith("/v1"):
+        return cast(Response, problem.get_response())
+    unknown = UNKNOWN_URL.format(request.method, request.path) if problem.code == 404 else None
+    error = StripeError(unknown or problem.description or problem.name, status=problem.code or 400)
+    return Response(wire.dump(error.body()), error.status, {**CORS, "Content-Type": "application/json"})
 
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

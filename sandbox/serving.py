@@ -27,7 +27,17 @@ class Handler(WSGIRequestHandler):
         finally:
             if hasattr(answer, "close"):
                 answer.close()
-        self._send(*started, body)
+        status, headers = started
+        if status.startswith("413"):
+            self._drain()
+        self._send(status, headers, body)
+
+    def _drain(self) -> None:
+        """Read what is left of a body that was too long to look at, so that its sender listens to the answer."""
+        left = int(self.headers.get("Content-Length") or 0)
+        while left > 0 and (read := self.rfile.read(min(left, 65536))):
+            left -= len(read)
+        self.close_connection = True
 
     def _send(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
         names = {name.lower() for name, _ in headers}

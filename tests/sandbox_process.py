@@ -123,7 +123,15 @@ class SandboxProcess:
         """Befall coming requests: method, path, status or drop or delay, times, when."""
         self.post("faults", wishes)
 
-    def events(self, *types: str) -> list[Any]:
-        """The events so far, oldest first."""
-        listed = self.client.v1.events.list({"limit": 100}).auto_paging_iter()
-        return [event for event in reversed(list(listed)) if not types or event.type in types]
+    def mark(self) -> str:
+        """The newest event's id, to ask later what came after it."""
+        newest = self.client.v1.events.list({"limit": 1}).data
+        return newest[0].id if newest else ""
+
+    def events(self, *types: str, since: str = "") -> list[Any]:
+        """The events of those types, oldest first: all of the last 30 days, or what came after a mark."""
+        if since:
+            found = list(self.client.v1.events.list({"limit": 100, "ending_before": since}).auto_paging_iter())
+        else:
+            found = list(self.client.v1.events.list({"limit": 100}).auto_paging_iter())[::-1]
+        return [event for event in found if not types or event.type in types]

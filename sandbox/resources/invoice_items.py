@@ -73,7 +73,7 @@ def format_invoice_item(world: World, item: Document) -> dict[str, Any]:
             "unit_amount_decimal": line["unit_amount_decimal"],
         },
         "proration": line["proration"],
-        "proration_details": {"credited_items": _credited(line["credited_items"])},
+        "proration_details": {"credited_items": _credited(line["credited_items"]), "discount_amounts": []},
         "quantity": line["quantity"],
         "quantity_decimal": str(line["quantity"]),
         "tax_rates": [],
@@ -82,4 +82,4 @@ def format_invoice_item(world: World, item: Document) -> dict[str, Any]:
 
 
 def _credited(credited: dict[str, Any] | None) -> dict[str, Any] | None:
-    return credited and {"invoice_line_item_details": credited, "type": "invoice_line_item_details"}
+    return credited and {"invoice_line_item_details": credited, "type": "invoice_line_items"}

@@ -1,0 +1,83 @@
+"""A sandbox for all tests of a session, emptied before each, that judges every request and answer."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import stripe
+
+from tests.sandbox_process import SandboxProcess
+
+
+@pytest.fixture(scope="session")
+def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    with SandboxProcess(tmp_path_factory.mktemp("sandbox") / "sandbox.db", "--check") as process:
+        yield process
+
+
+@pytest.fixture
+def sandbox(sandbox_process: SandboxProcess) -> Iterator[SandboxProcess]:
+    """An empty world; afterwards nothing may have been said that stripe-python's types do not allow."""
+    sandbox_process.reset()
+    yield sandbox_process
+    assert sandbox_process.violations() == []
+
+
+@pytest.fixture
+def stripe_api(sandbox: SandboxProcess) -> Any:
+    """stripe-python's v1 services, with the secret key."""
+    return sandbox.client.v1
+
+
+class Receiver:
+    """A webhook endpoint that keeps what it gets, and answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.received: list[stripe.Event] = []
+        self.signatures: list[str] = []
+        self.bodies: list[bytes] = []
+        self.answers: list[int] = []  # for the next ones; then 200
+        self.secret = ""
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.bodies.append(body)
+                receiver.signatures.append(self.headers["Stripe-Signature"])
+                event = stripe.Webhook.construct_event(body, self.headers["Stripe-Signature"], receiver.secret)
+                receiver.received.append(event)
+                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/webhook"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def types(self) -> list[str]:
+        return [event.type for event in self.received]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def endpoint(stripe_api: Any, receiver: Receiver) -> stripe.WebhookEndpoint:
+    """A webhook endpoint, made by API, that leads to the receiver."""
+    made = stripe_api.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["*"]})
+    receiver.secret = made.secret
+    return made

@@ -1,0 +1,248 @@
+"""How the API speaks: keys, versions, headers, errors, unknown things."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.sandbox.acts import FORM, browser, client_secret, customer_with, monthly, refused, subscribe
+from tests.sandbox_process import PUBLISHABLE_KEY, SandboxProcess
+
+BEARER = {"Authorization": "Bearer sk_test_sandbox"}
+
+
+def ask(sandbox: SandboxProcess, method: str, path: str, body: str = "", **headers: str) -> tuple[int, Any, Any]:
+    """Status, headers and decoded body of a raw request with the secret key."""
+    sent = BEARER | FORM | {name.replace("_", "-"): value for name, value in headers.items()}
+    status, answered, text = sandbox.request(method, path, body if method == "POST" else None, sent)
+    return status, answered, json.loads(text)
+
+
+def test_basic_auth_works_as_curl_sends_it(sandbox: SandboxProcess) -> None:
+    basic = base64.b64encode(b"sk_test_sandbox:").decode()
+    status, _, _ = sandbox.request("GET", "/v1/account", headers={"Authorization": f"Basic {basic}"})
+    assert status == 200
+
+
+@pytest.mark.parametrize(
+    ("authorization", "says"),
+    [
+        (None, "You did not provide an API key."),
+        ("Bearer sk_test_somebody_elses_key", "Invalid API Key provided: sk_test_*"),
+        ("Bearer sk_live_1234567890", "takes no live keys"),
+        ("Bearer pk_live_1234567890", "takes no live keys"),
+        ("Basic !!!", "You did not provide an API key."),
+        ("Bearer sk_test_sandbox2", "Invalid API Key provided"),
+    ],
+)
+def test_any_other_key_is_a_401(sandbox: SandboxProcess, authorization: str | None, says: str) -> None:
+    """Without Request-Id and version, and without the key in full."""
+    headers = {"Authorization": authorization} if authorization else {}
+    status, answered, text = sandbox.request("GET", "/v1/account", headers=headers)
+    error = json.loads(text)["error"]
+    assert status == 401
+    assert sorted(error) == ["message", "type"]
+    assert says in error["message"]
+    assert "somebody_elses" not in error["message"]
+    assert answered["www-authenticate"] == 'Bearer realm="Stripe"'
+    assert not {"request-id", "stripe-version"} & answered.keys()
+
+
+def test_publishable_key_may_not_do_what_servers_do(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    customer = stripe_api.customers.create({})
+    for method, path in (
+        ("GET", f"/v1/customers/{customer.id}"),
+        ("GET", "/v1/customers"),
+        ("POST", "/v1/customers"),
+        ("GET", "/v1/payment_intents"),
+        ("POST", "/v1/subscriptions"),
+        ("GET", "/v1/events"),
+    ):
+        status, body = browser(sandbox, method, path)
+        assert (status, body["error"]["code"]) == (401, "secret_key_required"), path
+    assert len(stripe_api.customers.list({}).data) == 1
+
+
+def test_publishable_key_needs_the_client_secret(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """With it a browser sees the documented fields of that intent and no others."""
+    subscription = subscribe(stripe_api, stripe_api.customers.create({}).id, monthly(stripe_api).id)
+    secret = client_secret(subscription)
+    id = secret.partition("_secret_")[0]
+    status, body = browser(sandbox, "GET", f"/v1/payment_intents/{id}", client_secret=secret)
+    assert (status, body["status"]) == (200, "requires_payment_method")
+    assert not {"customer", "metadata", "latest_charge", "payment_details"} & body.keys()
+    for wrong in ({}, {"client_secret": secret[:-1] + "!"}, {"client_secret": "ü"}):
+        assert browser(sandbox, "GET", f"/v1/payment_intents/{id}", **wrong)[0] == 400
+        assert browser(sandbox, "POST", f"/v1/payment_intents/{id}/confirm", **wrong)[0] == 400
+
+
+def test_headers_of_a_good_answer(sandbox: SandboxProcess) -> None:
+    status, headers, _ = ask(sandbox, "POST", "/v1/customers", "name=Ann", Idempotency_Key="one")
+    assert status == 200
+    assert headers["request-id"].startswith("req_")
+    assert headers["original-request"] == headers["request-id"]
+    assert headers["idempotency-key"] == "one"
+    assert headers["stripe-should-retry"] == "false"
+    assert headers["stripe-version"] == "2026-10-28.endive"
+    assert headers["content-type"] == "application/json"
+    assert headers["access-control-allow-origin"] == "*"
+    assert headers["cache-control"] == "no-cache, no-store"
+    _, headers, _ = ask(sandbox, "GET", "/v1/customers")
+    assert not {"original-request", "stripe-should-retry", "idempotency-key"} & headers.keys()
+
+
+def test_date_header_follows_the_worlds_clock(sandbox: SandboxProcess) -> None:
+    _, headers, _ = ask(sandbox, "GET", "/v1/customers")
+    year = int(headers["date"].split()[3])
+    sandbox.advance(days=366)
+    _, headers, _ = ask(sandbox, "GET", "/v1/customers")
+    assert int(headers["date"].split()[3]) == year + 1
+
+
+def test_preflight_of_a_browser_is_answered(sandbox: SandboxProcess) -> None:
+    asked = {"Origin": "http://localhost:4242", "Access-Control-Request-Headers": "authorization,content-type"}
+    status, headers, _ = sandbox.request("OPTIONS", "/v1/payment_intents/pi_1/confirm", headers=asked)
+    assert status == 200
+    assert headers["access-control-allow-headers"] == "authorization,content-type"
+    assert "POST" in headers["access-control-allow-methods"]
+
+
+def test_answers_are_pretty_printed_with_ordered_keys(sandbox: SandboxProcess) -> None:
+    """id and object first, then the alphabet; two blanks; UTF-8 as it is."""
+    _, _, text = sandbox.request("POST", "/v1/customers", "name=Zo%C3%AB", BEARER | FORM)
+    assert text.startswith('{\n  "id": "cus_')
+    assert '"name": "Zoë"' in text
+    keys = list(json.loads(text))
+    assert keys[:2] == ["id", "object"]
+    assert keys[2:] == sorted(keys[2:])
+    _, _, text = sandbox.request("GET", "/v1/customers", headers=BEARER)
+    assert list(json.loads(text)) == ["object", "data", "has_more", "url"]
+
+
+@pytest.mark.parametrize(("version", "status"), [("2026-10-28.endive", 200), ("2019-01-01", 400), ("endive", 400)])
+def test_other_versions_are_refused(sandbox: SandboxProcess, version: str, status: int) -> None:
+    assert ask(sandbox, "GET", "/v1/customers", Stripe_Version=version)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/foo"), ("GET", "/v1"), ("PUT", "/v1/customers"), ("DELETE", "/v1/customers"), ("GET", "/v1//customers")],
+)
+def test_unknown_routes_are_a_404(sandbox: SandboxProcess, method: str, path: str) -> None:
+    status, _, body = ask(sandbox, method, path)
+    assert status == 404
+    assert body["error"]["message"].startswith(f"Unrecognized request URL ({method}: {path}). Please see")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param", "message"),
+    [
+        ("foo=1", "parameter_unknown", "foo", "Received unknown parameter: foo"),
+        ("foo=1&bar[x]=1", "parameter_unknown", "foo", "Received unknown parameters: foo, bar"),
+        ("balance=x", "parameter_invalid_integer", "balance", "Invalid integer: x"),
+        ("tax_exempt=maybe", None, "tax_exempt", "Invalid tax_exempt: must be one of exempt, none, or reverse"),
+        ("name[first]=x", None, "name", "Invalid string: {'first': 'x'}"),
+        ("metadata=x", None, "metadata", "Invalid object"),
+        ("preferred_locales=en", None, "preferred_locales", "Invalid array"),
+        ("email=nonsense", "email_invalid", "email", "Invalid email address: nonsense"),
+        ("cash_balance[settings][reconciliation_mode]=manual", "sandbox_not_built", None, None),
+        ("payment_method=pm_x", "resource_missing", "payment_method", None),
+        ("metadata[" + "k" * 41 + "]=1", None, "metadata", None),
+        ("metadata[k]=" + "v" * 501, None, "metadata[k]", None),
+        ("a[b=1&a=2&=3&&%ff=1", "parameter_unknown", None, None),
+        ("name=x&name[y]=1", None, None, None),
+    ],
+)
+def test_bad_parameters_are_stripes_errors(
+    sandbox: SandboxProcess, body: str, code: str | None, param: str | None, message: str | None
+) -> None:
+    """And nothing is made."""
+    status, _, answer = ask(sandbox, "POST", "/v1/customers", body)
+    error = answer["error"]
+    assert (status, error["type"], error.get("code")) == (400, "invalid_request_error", code)
+    assert param is None or error["param"] == param
+    assert message is None or error["message"] == message
+    assert ("doc_url" in error) == (code is not None)
+    assert ask(sandbox, "GET", "/v1/customers")[2]["data"] == []
+
+
+def test_missing_parameter_is_named(sandbox: SandboxProcess) -> None:
+    status, _, answer = ask(sandbox, "POST", "/v1/prices", "unit_amount=5")
+    assert (status, answer["error"]["code"]) == (400, "parameter_missing")
+    assert answer["error"]["message"] == "Missing required param: currency."
+
+
+def test_body_that_is_too_long_is_refused(sandbox: SandboxProcess) -> None:
+    status, _, body = ask(sandbox, "POST", "/v1/customers", "name=" + "x" * 2_000_000)
+    assert (status, body["error"]["type"]) == (413, "invalid_request_error")
+    assert ask(sandbox, "GET", "/v1/customers")[2]["data"] == []
+
+
+def test_empty_values_unset(stripe_api: Any) -> None:
+    address = {"line1": "1 Main St", "country": "US"}
+    customer = stripe_api.customers.create({"address": address, "metadata": {"a": "1", "b": "2"}})
+    changed = stripe_api.customers.update(customer.id, {"address": "", "metadata": {"a": ""}})
+    assert (changed.address, changed.metadata.to_dict()) == (None, {"b": "2"})
+    assert stripe_api.customers.update(customer.id, {"metadata": ""}).metadata.to_dict() == {}
+
+
+def test_metadata_takes_50_keys(stripe_api: Any) -> None:
+    customer = stripe_api.customers.create({"metadata": {f"k{number}": "v" for number in range(50)}})
+    assert refused(stripe_api.customers.update, customer.id, {"metadata": {"one_more": "v"}}).http_status == 400
+
+
+def test_missing_thing_in_the_path_is_404_and_in_a_parameter_400(stripe_api: Any) -> None:
+    error = refused(stripe_api.customers.retrieve, "cus_nobody")
+    assert (error.http_status, error.code, error.param) == (404, "resource_missing", "id")
+    assert error.user_message == "No such customer: 'cus_nobody'"
+    error = refused(stripe_api.payment_methods.attach, "pm_nothing", {"customer": stripe_api.customers.create({}).id})
+    assert (error.http_status, error.param) == (404, "payment_method")
+    error = refused(stripe_api.payment_methods.attach, "pm_card_visa", {"customer": "cus_nobody"})
+    assert (error.http_status, error.param) == (400, "customer")
+
+
+def test_expand_reaches_four_levels(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    customer, price = customer_with(stripe_api), monthly(stripe_api)
+    made = stripe_api.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]})
+    paths = [
+        "customer.invoice_settings.default_payment_method",
+        "items.data.price.product",
+        "latest_invoice.payments.data.payment.payment_intent",
+    ]
+    error = refused(stripe_api.subscriptions.retrieve, made.id, {"expand": paths})
+    assert "more than 4 levels" in error.user_message
+    found = stripe_api.subscriptions.retrieve(made.id, {"expand": paths[:2]})
+    assert found.customer.invoice_settings.default_payment_method.card.last4 == "4242"
+    assert found["items"].data[0].price.product.name == "Basic"
+    listed = stripe_api.subscriptions.list({"expand": ["data.latest_invoice.customer"]}).data[0]
+    assert listed.latest_invoice.customer.id == customer.id
+    assert refused(stripe_api.subscriptions.retrieve, made.id, {"expand": ["status"]}).http_status == 400
+
+
+def test_lists_page_in_both_directions(stripe_api: Any) -> None:
+    """Newest first; all of them once; has_more says whether there is another page."""
+    ids = [stripe_api.customers.create({"email": f"c{number}@example.com"}).id for number in range(7)][::-1]
+    first = stripe_api.customers.list({"limit": 3})
+    assert ([one.id for one in first.data], first.has_more) == (ids[:3], True)
+    second = stripe_api.customers.list({"limit": 3, "starting_after": ids[2]})
+    assert ([one.id for one in second.data], second.has_more) == (ids[3:6], True)
+    last = stripe_api.customers.list({"limit": 3, "starting_after": ids[5]})
+    assert ([one.id for one in last.data], last.has_more) == (ids[6:], False)
+    back = stripe_api.customers.list({"limit": 3, "ending_before": ids[6]})
+    assert ([one.id for one in back.data], back.has_more) == (ids[3:6], True)
+    assert [one.id for one in stripe_api.customers.list({"limit": 2}).auto_paging_iter()] == ids
+    assert [one.id for one in stripe_api.customers.list({"email": "c3@example.com"}).data] == [ids[3]]
+    for bad in ({"limit": 0}, {"limit": 101}, {"starting_after": "cus_nobody"}):
+        assert refused(stripe_api.customers.list, bad).http_status == 400
+
+
+def test_requests_are_logged_without_their_secrets(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    fields = {"type": "card", "card[number]": "4242424242424242", "card[exp_month]": "1", "card[exp_year]": "40"}
+    assert browser(sandbox, "POST", "/v1/payment_methods", **fields, **{"card[cvc]": "123"})[0] == 200
+    stripe_api.customers.create({"name": "Ann"}, {"idempotency_key": "abc"})
+    first, second = sandbox.requests()
+    assert "4242" not in json.dumps(first)
+    assert PUBLISHABLE_KEY not in json.dumps(first)
+    assert (first["key"], first["params"]["card"]) == ("publishable", {"exp_month": "1", "exp_year": "40"})
+    assert (second["path"], second["idempotency_key"], second["status"]) == ("/v1/customers", "abc", 200)
