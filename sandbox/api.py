@@ -29,7 +29,7 @@ NO_KEY = (
     "(e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for details, or we "
     "can help at https://support.stripe.com/."
 )
-NEEDS_SECRET = (
+SERVERS_ONLY = (
     "This API call cannot be made with a publishable API key. Please use a secret API key. You can find a list of your "
     "API keys at https://dashboard.stripe.com/account/apikeys."
 )
@@ -42,8 +42,8 @@ ONE_USE = (
     "other than '{}' if you meant to execute a different request."
 )
 IN_USE = (
-    "There is currently another in-progress request using this Idempotent Key (that probably means you submitted twice, "
-    "and the other request is still going through): {}. Please try again later."
+    "There is currently another in-progress request using this Idempotent Key (that probably means you submitted "
+    "twice, and the other request is still going through): {}. Please try again later."
 )
 
 
@@ -134,7 +134,7 @@ class Api:
                 raise StripeError(UNKNOWN_URL.format(call.method, call.path), status=404)
             route, ids = found
             if publishable and not route.publishable:
-                raise StripeError(NEEDS_SECRET, status=401, code="secret_key_required")
+                raise StripeError(SERVERS_ONLY, status=401, code="secret_key_required")
             secret = call.form.get("client_secret")
             caller = Caller(call.id, call.key, publishable, secret if isinstance(secret, str) else None, call.origin)
             given = {k: v for k, v in call.form.items() if not (publishable and k in STRIPE_JS_PARAMS)}

@@ -19,6 +19,13 @@ def _sandbox() -> Sandbox:
     return sandbox
 
 
+@control.before_request
+def refuse_other_sites() -> None:
+    """A page in the user's browser must not be able to reset or disturb the sandbox."""
+    if request.origin and request.origin.partition("://")[2] != request.host:
+        _refuse("this is not for web pages", 403)
+
+
 def _given() -> dict[str, Any]:
     given = request.get_json(silent=True) if request.get_data() else {}
     if not isinstance(given, dict):

@@ -31,7 +31,7 @@ def dump(value: Any) -> str:
 
 
 def expand(world: World, wire: dict[str, Any], paths: list[str]) -> None:
-    """Put objects in the place of their ids, along dotted paths. Raises Stripe's error for a path that leads nowhere."""
+    """Put objects in the place of their ids, along dotted paths. Raises Stripe's error for one that leads nowhere."""
     for path in paths:
         names = path.split(".")
         if len(names) > MAX_DEPTH + (names[0] == "data"):

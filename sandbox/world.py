@@ -99,7 +99,7 @@ class World:
         return [self.known.setdefault(document["id"], document) for document in found]
 
     def get(self, kind: str, id: str, param: str | None = None) -> Document:
-        """The object of that id. Raises Stripe's error when there is none, deleted ones included; see errors.no_such."""
+        """The object of that id. Raises errors.no_such when there is none, or when it was deleted."""
         document = self.find(id, kind)
         if document is None or document.get("deleted"):
             raise errors.no_such(kind, id, param)

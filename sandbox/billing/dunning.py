@@ -5,7 +5,7 @@ from sandbox.jobs import job
 from sandbox.store import Document
 from sandbox.world import World
 
-# The account setting that Stripe has no API for: the days from each failure to the next try. Then the subscription ends.
+# An account setting that Stripe has no API for: the days from each failure to the next try. Then it is over.
 RETRIES = (3, 5, 7)
 
 

@@ -38,7 +38,7 @@ def proration(
     *,
     credited: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A part of a period: a credit for unused time, or a charge for the time that remains. The invoice item is to come."""
+    """A part of a period: a credit for unused time, or a charge for the time that remains."""
     price = world.get("price", item["price"])
     product = world.find(price["product"], "product")
     quantity = f"{item['quantity']} × " if item["quantity"] != 1 else ""

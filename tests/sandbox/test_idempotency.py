@@ -67,8 +67,8 @@ def test_same_key_at_the_same_time_makes_one(sandbox: SandboxProcess, stripe_api
         try:
             outcomes.append(client.v1.customers.create({"name": "Ann"}, {"idempotency_key": "one"}).id)
         except stripe.StripeError as error:
-            assert (error.http_status, error.code) == (409, "idempotency_key_in_use")
-            outcomes.append("in use")
+            body: Any = error.json_body
+            outcomes.append("in use" if body["error"]["code"] == "idempotency_key_in_use" else str(error))
 
     threads = [threading.Thread(target=create) for _ in range(8)]
     for thread in threads:

@@ -72,7 +72,7 @@ def test_a_year_of_months_keeps_the_day(sandbox: SandboxProcess, stripe_api: Any
     assert [invoice.status for invoice in invoices].count("paid") == len(invoices) == 13
     for invoice in invoices:
         start = datetime.fromtimestamp(invoice.lines.data[0].period.start, UTC)
-        assert start.day == anchor.day or start.day >= 28 and (start.timestamp() + DAY) % DAY >= 0
+        assert start.day == anchor.day or (start.day >= 28 and (start.timestamp() + DAY) % DAY >= 0)
         assert start.time() == anchor.time()
 
 
@@ -127,7 +127,12 @@ def test_new_card_and_payment_end_the_dunning(sandbox: SandboxProcess, stripe_ap
     paid = stripe_api.invoices.pay(open_invoice.id)
     assert (paid.status, paid.attempt_count, paid.next_payment_attempt) == ("paid", 1, None)
     events = sandbox.events(since=before)
-    assert types(events) == [*COLLECTED[2:7], "customer.subscription.updated", "invoice_payment.paid", "customer.updated"]
+    assert types(events) == [
+        *COLLECTED[2:7],
+        "customer.subscription.updated",
+        "invoice_payment.paid",
+        "customer.updated",
+    ]
     assert previous(events[5]) == {"status": "past_due"}
     assert previous(events[7]) == {"delinquent": True}
     before = sandbox.mark()
@@ -188,9 +193,7 @@ def test_trial_without_a_method_ends_as_asked(sandbox: SandboxProcess, stripe_ap
     for wish in ("cancel", "pause", "create_invoice"):
         settings = {"end_behavior": {"missing_payment_method": wish}}
         customer = stripe_api.customers.create({})
-        subscription = subscribe(
-            stripe_api, customer.id, price.id, trial_period_days=1, trial_settings=settings
-        )
+        subscription = subscribe(stripe_api, customer.id, price.id, trial_period_days=1, trial_settings=settings)
         ends[wish] = subscription.id
     sandbox.advance(days=1, hours=2)
     status = {wish: stripe_api.subscriptions.retrieve(id).status for wish, id in ends.items()}

@@ -152,7 +152,9 @@ def test_upgrade_with_a_failing_card_sticks_or_is_refused_as_asked(sandbox: Sand
     stripe_api.subscriptions.update(subscription.id, {"default_payment_method": bad.id})
     item = subscription["items"].data[0]
     params = {"items": [{"id": item.id, "price": premium.id}], "proration_behavior": "always_invoice"}
-    error = refused(stripe_api.subscriptions.update, subscription.id, params | {"payment_behavior": "error_if_incomplete"})
+    error = refused(
+        stripe_api.subscriptions.update, subscription.id, params | {"payment_behavior": "error_if_incomplete"}
+    )
     assert error.http_status == 402
     unchanged = stripe_api.subscriptions.retrieve(subscription.id)
     assert (unchanged["items"].data[0].price.id, unchanged.status) == (item.price.id, "active")

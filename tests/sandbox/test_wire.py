@@ -127,7 +127,13 @@ def test_other_versions_are_refused(sandbox: SandboxProcess, version: str, statu
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/v1/foo"), ("GET", "/v1"), ("PUT", "/v1/customers"), ("DELETE", "/v1/customers"), ("GET", "/v1//customers")],
+    [
+        ("GET", "/v1/foo"),
+        ("GET", "/v1"),
+        ("PUT", "/v1/customers"),
+        ("DELETE", "/v1/customers"),
+        ("GET", "/v1//customers"),
+    ],
 )
 def test_unknown_routes_are_a_404(sandbox: SandboxProcess, method: str, path: str) -> None:
     status, _, body = ask(sandbox, method, path)
