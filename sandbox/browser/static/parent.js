@@ -37,7 +37,11 @@ async function carriedOut(handler, detail) {
 
 /** Keep the frame as high as its content and tell the page which colour scheme it is painted for. */
 export function reportLayout(tell, main, scheme) {
-  const report = () => tell("layout", { height: Math.ceil(main.getBoundingClientRect().height), scheme: scheme() });
+  const report = () => {
+    // Without a width, in a part of the page that is not shown, text breaks at every letter: no height to go by.
+    if (window.innerWidth === 0) return;
+    tell("layout", { height: Math.ceil(main.getBoundingClientRect().height), scheme: scheme() });
+  };
   new ResizeObserver(report).observe(main);
   report(); // below the fold a frame is not painted, and its observer sleeps
   return report;

@@ -114,9 +114,9 @@ class StripeElement {
         layout: (layout) => this.#fit(layout),
       },
     });
-    const { style } = this._frame.node;
     // The fields' focus rings are painted inside the frame: let it reach a little over its place, as Stripe's does.
-    Object.assign(style, { display: "block", border: "0", margin: "-4px", padding: "0", width: "calc(100% + 8px)", minWidth: "100%", height: "1px", userSelect: "none", colorScheme: "light" });
+    this.#wrapper.style.margin = "-4px";
+    Object.assign(this._frame.node.style, { display: "block", border: "0", width: "100%", height: "8px", colorScheme: "light" });
     this.#wrapper.append(this._frame.node);
     return this.#wrapper;
   }
