@@ -201,8 +201,9 @@ class Api:
         if call.key is None:
             return None
         oldest = int(time.time()) - REMEMBERED_FOR
-        query = "SELECT * FROM idempotency WHERE key = ? AND at > ?"
-        row = world.store.db.execute(query, (call.key, oldest)).fetchone()
+        world.store.db.execute("DELETE FROM idempotency WHERE at <= ?", (oldest,))
+        query = "SELECT * FROM idempotency WHERE key = ?"
+        row = world.store.db.execute(query, (call.key,)).fetchone()
         if row is None:
             return None
         if (row["method"], row["path"], row["fingerprint"]) != (call.method, call.path, _fingerprint(call)):

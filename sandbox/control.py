@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 
@@ -33,7 +33,7 @@ def _given() -> dict[str, Any]:
     return given
 
 
-def _refuse(why: str, status: int = 400) -> None:
+def _refuse(why: str, status: int = 400) -> NoReturn:
     abort(Response(json.dumps({"error": why}), status, {"Content-Type": "application/json"}))
 
 
@@ -57,8 +57,7 @@ def advance() -> Response:
     to = given.get("to", now + given["seconds"] if isinstance(given.get("seconds"), int) else None)
     if not isinstance(to, int) or to < now:
         _refuse("`seconds` (not negative) or `to` (not in the past) is expected")
-    sandbox.jobs.advance(to)
-    sandbox.deliveries.wake()
+    sandbox.advance(to)
     return clock()
 
 

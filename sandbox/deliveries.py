@@ -62,7 +62,7 @@ class Deliveries:
     def stop(self) -> None:
         self.stopped = True
         self.wake()
-        self.thread.join(timeout=TIMEOUT)
+        self.thread.join(timeout=2)  # seconds; what is under way is delivered again after a restart
 
     def wake(self) -> None:
         """Look again: something was committed, or the clock moved."""
@@ -97,17 +97,12 @@ class Deliveries:
                     self.changed.wait(1.0)  # a retry may fall due as the clock ticks
                     continue
             if self.targets.mode == "shuffle":
-                self._gather()
+                time.sleep(SHUFFLE_WINDOW)
                 due = self._due()
                 random.shuffle(due)
             for delivery in due[:1] if self.targets.mode != "shuffle" else due:
-                self._attempt(delivery)
-        self.busy = False
-
-    def _gather(self) -> None:
-        """Let what belongs together arrive before an order is drawn."""
-        with self.changed:
-            self.changed.wait(SHUFFLE_WINDOW)
+                if not self.stopped:
+                    self._attempt(delivery)
 
     def _due(self) -> list[Any]:
         with self.store.lock:
@@ -141,6 +136,8 @@ class Deliveries:
         return None if document is None or document.get("deleted") else document["secret"]
 
     def _settle(self, delivery: Any, state: str, status: int | None, error: str | None) -> None:
+        if self.stopped:
+            return
         now, attempts = self.clock.now(), delivery["attempts"] + 1
         wait = BACK_OFF[attempts - 1] if attempts <= len(BACK_OFF) else THEN_EVERY
         if state == "pending" and now + wait > delivery["created"] + GIVE_UP_AFTER:

@@ -30,7 +30,7 @@ def record(world: World, type: str, wire: dict[str, Any], before: dict[str, Any]
     if before is not None:
         data["previous_attributes"] = previous_attributes(before, wire)
     urls = wanted(world, type)
-    event = {
+    event: dict[str, Any] = {
         "id": new_event_id(wire["object"], world.account, world.now()),
         "object": "event",
         "api_version": API_VERSION,
@@ -84,6 +84,8 @@ def previous_attributes(before: dict[str, Any], after: dict[str, Any]) -> dict[s
         old, new = before.get(name), after.get(name)
         if old == new:
             continue
-        both_hashes = isinstance(old, dict) and isinstance(new, dict)
-        changed[name] = previous_attributes(old, new) if both_hashes else old
+        if isinstance(old, dict) and isinstance(new, dict):
+            changed[name] = previous_attributes(old, new)
+        else:
+            changed[name] = old
     return changed

@@ -45,8 +45,7 @@ def advance() -> Any:
     sandbox: Sandbox = current_app.extensions["sandbox"]
     if request.origin and request.origin.partition("://")[2] != request.host:
         return Response("Only this page may move the clock.", 403)
-    sandbox.jobs.advance(sandbox.clock.now() + STEPS.get(request.form.get("by", ""), 0))
-    sandbox.deliveries.wake()
+    sandbox.advance(sandbox.clock.now() + STEPS.get(request.form.get("by", ""), 0))
     return redirect("/", 303)
 
 

@@ -26,6 +26,7 @@ from sandbox.world import Caller, World
 
 MAX_BODY = 1024 * 1024
 LOGGED_REQUESTS = 10_000
+RESET_WAITS = 5.0  # seconds for a delivery that is under way
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, PUT, PATCH, POST, DELETE",
@@ -74,6 +75,13 @@ class Sandbox:
         self.requests.clear()
         self.violations.clear()
         self.jobs.failures.clear()
+        self.deliveries.idle(RESET_WAITS)
+
+    def advance(self, to: int) -> None:
+        """Move the world's time to `to`, and let happen what falls due on the way."""
+        self.jobs.advance(to)
+        self.jobs.changed.set()
+        self.deliveries.wake()
 
     def start(self) -> None:
         self.jobs.start()

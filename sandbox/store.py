@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS events (
     document TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_type ON events (type, sequence);
 CREATE TABLE IF NOT EXISTS deliveries (
-    id INTEGER PRIMARY KEY, event TEXT NOT NULL, type TEXT NOT NULL, endpoint TEXT, url TEXT NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, type TEXT NOT NULL, endpoint TEXT, url TEXT NOT NULL,
     state TEXT NOT NULL, created INTEGER NOT NULL, next_attempt INTEGER, attempts INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS deliveries_by_state ON deliveries (state, next_attempt);
 CREATE INDEX IF NOT EXISTS deliveries_by_event ON deliveries (event);
@@ -44,6 +44,7 @@ CREATE INDEX IF NOT EXISTS jobs_by_object ON jobs (object);
 CREATE TABLE IF NOT EXISTS idempotency (
     key TEXT PRIMARY KEY, at INTEGER NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, fingerprint TEXT NOT NULL,
     request TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (at);
 """
 WORLD_TABLES = ("objects", "events", "deliveries", "attempts", "jobs", "idempotency")
 

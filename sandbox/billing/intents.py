@@ -43,7 +43,8 @@ def method_given(world: World, params: dict[str, Any], customer: str | None) -> 
 
 def unexpected_state(world: World, intent: Document, text: str) -> StripeError:
     name = intent["object"]
-    return StripeError(text, code=f"{name}_unexpected_state", **{name: world.wire(intent)})
+    details: Any = {name: world.wire(intent)}
+    return StripeError(text, code=f"{name}_unexpected_state", **details)
 
 
 def ask_cardholder(world: World, intent: Document, return_url: str | None) -> None:

@@ -98,8 +98,8 @@ def check_confirmable(world: World, intent: Document) -> None:
         raise intents.unexpected_state(world, intent, text)
     if intent["status"] not in intents.CONFIRMABLE:
         text = (
-            f"You cannot confirm this PaymentIntent because it has a status of {intent['status']}. Only a PaymentIntent "
-            "with one of the following statuses may be confirmed: requires_confirmation, requires_action."
+            f"You cannot confirm this PaymentIntent because it has a status of {intent['status']}. Only a "
+            "PaymentIntent with one of the following statuses may be confirmed: requires_confirmation, requires_action."
         )
         raise intents.unexpected_state(world, intent, text)
 

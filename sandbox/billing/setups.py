@@ -54,8 +54,9 @@ def check_confirmable(world: World, intent: Document) -> None:
         raise intents.unexpected_state(world, intent, text)
     if intent["status"] not in intents.CONFIRMABLE:
         text = (
-            f"You cannot confirm this SetupIntent because it has a status of {intent['status']}. Only a SetupIntent with one "
-            "of the following statuses may be confirmed: requires_confirmation, requires_action, requires_payment_method."
+            f"You cannot confirm this SetupIntent because it has a status of {intent['status']}. Only a SetupIntent "
+            "with one of the following statuses may be confirmed: requires_confirmation, requires_action, "
+            "requires_payment_method."
         )
         raise intents.unexpected_state(world, intent, text)
 

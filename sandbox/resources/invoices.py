@@ -40,7 +40,7 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
     if invoice["status"] != "draft" and "description" in params:
         text = "Finalized invoices can't be updated in this way"
         raise StripeError(text, code="invoice_not_editable")
-    changes = {name: params[name] for name in ("auto_advance", "description") if name in params}
+    changes: dict[str, Any] = {name: params[name] for name in ("auto_advance", "description") if name in params}
     if params.get("default_payment_method"):
         method = payment_methods.usable(world, params["default_payment_method"], invoice["customer"])
         changes["default_payment_method"] = method["id"]

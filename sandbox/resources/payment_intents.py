@@ -116,8 +116,8 @@ def cancel(world: World, params: dict[str, Any], id: str) -> Document:
         raise StripeError(OF_AN_INVOICE.format(intent["invoice"]))
     if intent["status"] not in intents.CONFIRMABLE:
         text = (
-            f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. Only a PaymentIntent with "
-            "one of the following statuses may be canceled: requires_payment_method, requires_capture, "
+            f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. Only a PaymentIntent "
+            "with one of the following statuses may be canceled: requires_payment_method, requires_capture, "
             "requires_confirmation, requires_action, processing."
         )
         raise intents.unexpected_state(world, intent, text)

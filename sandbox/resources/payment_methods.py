@@ -24,14 +24,14 @@ from sandbox.store import Document
 from sandbox.world import World, formats
 
 RAW_CARD = (
-    "Sending credit card numbers directly to the Stripe API is generally unsafe. We suggest you use test tokens that map "
-    "to the test card you are using, see https://stripe.com/docs/testing. To enable testing raw card data APIs, see "
-    "https://support.stripe.com/questions/enabling-access-to-raw-card-data-apis."
+    "Sending credit card numbers directly to the Stripe API is generally unsafe. We suggest you use test tokens that "
+    "map to the test card you are using, see https://stripe.com/docs/testing. To enable testing raw card data APIs, "
+    "see https://support.stripe.com/questions/enabling-access-to-raw-card-data-apis."
 )
 USED_UP = (
     "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared with a "
-    "connected account without Customer attachment, or was detached from a Customer. It may not be used again. To use a "
-    "PaymentMethod multiple times, you must attach it to a Customer first."
+    "connected account without Customer attachment, or was detached from a Customer. It may not be used again. To "
+    "use a PaymentMethod multiple times, you must attach it to a Customer first."
 )
 
 
@@ -184,7 +184,7 @@ def fingerprint(world: World, card: cards.Card) -> str:
 
 
 def usable(world: World, id: str, customer: str | None, param: str = "payment_method") -> Document:
-    """The method to pay with; a pm_card_ token makes a new one. Raises Stripe's error for someone else's or a used one."""
+    """The method to pay with; a pm_card_ token makes a new one. Raises Stripe's error for one that can't be used."""
     if id in cards.BY_TOKEN:
         return from_token(world, id)
     method = world.get("payment_method", id, param)

@@ -58,7 +58,7 @@ def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
 )
 def update(world: World, params: dict[str, Any], id: str) -> Document:
     price = world.get("price", id)
-    changes = {name: params[name] for name in ("active", "nickname", "tax_behavior") if name in params}
+    changes: dict[str, Any] = {name: params[name] for name in ("active", "nickname", "tax_behavior") if name in params}
     if "lookup_key" in params:
         changes["lookup_key"] = _lookup_key(world, params, price)
     if "metadata" in params:
@@ -171,7 +171,7 @@ def _amounts(params: dict[str, Any], where: str = "") -> dict[str, Any]:
         if "unit_amount" in params:
             raise StripeError(f"You may only specify one of these parameters: {', '.join(names)}.", param=names[0])
         raise missing(names[0])
-    amount = Decimal(params.get("unit_amount", params.get("unit_amount_decimal")))
+    amount = Decimal(params["unit_amount"] if "unit_amount" in params else params["unit_amount_decimal"])
     if amount < 0:
         text = "Invalid non-negative integer"
         raise StripeError(text, code="parameter_invalid_integer", param="unit_amount")

@@ -25,8 +25,8 @@ from sandbox.world import World, formats
 @route(
     "POST /v1/setup_intents",
     SetupIntentCreateParams,
-    "allowed_payment_method_types automatic_payment_methods confirm customer description metadata payment_method return_url "
-    "usage use_stripe_sdk",
+    "allowed_payment_method_types automatic_payment_methods confirm customer description metadata payment_method "
+    "return_url usage use_stripe_sdk",
 )
 def create(world: World, params: dict[str, Any]) -> Document:
     if params.get("customer"):

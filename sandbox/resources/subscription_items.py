@@ -114,8 +114,8 @@ def check_together(world: World, items: list[dict[str, Any]], currency: str) -> 
 def check_customer_currency(customer: Document, currency: str) -> None:
     if customer["currency"] not in (None, currency):
         text = (
-            "You cannot combine currencies on a single customer. This customer has an active subscription, subscription "
-            f"schedule, discount, quote, or invoice item with currency {customer['currency']}"
+            "You cannot combine currencies on a single customer. This customer has an active subscription, "
+            f"subscription schedule, discount, quote, or invoice item with currency {customer['currency']}"
         )
         raise StripeError(text, param="currency")
 

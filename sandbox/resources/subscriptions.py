@@ -11,7 +11,7 @@ from stripe.params import (
 )
 
 from sandbox import lists
-from sandbox.billing import changing, periods, subscribing
+from sandbox.billing import changing, ending, periods, subscribing
 from sandbox.billing.periods import DAY
 from sandbox.errors import StripeError, missing, no_such, not_built
 from sandbox.params import merge_metadata
@@ -31,9 +31,9 @@ SETTINGS = (
 @route(
     "POST /v1/subscriptions",
     SubscriptionCreateParams,
-    "billing_mode cancel_at cancel_at_period_end collection_method currency customer default_payment_method description "
-    "items.price items.plan items.quantity items.metadata metadata off_session payment_behavior proration_behavior "
-    f"trial_end trial_period_days {SETTINGS}",
+    "billing_mode cancel_at cancel_at_period_end collection_method currency customer default_payment_method "
+    "description items.price items.plan items.quantity items.metadata metadata off_session payment_behavior "
+    f"proration_behavior trial_end trial_period_days {SETTINGS}",
 )
 def create(world: World, params: dict[str, Any]) -> Document:
     if not params.get("customer"):
@@ -72,7 +72,7 @@ def create(world: World, params: dict[str, Any]) -> Document:
         trial_start=now if trial_end else None,
     )
     create_items(world, subscription, items, now, period_end)
-    _set_end(world, subscription, params)
+    ending.plan_end(world, subscription, params)
     behaviour = params.get("payment_behavior", "allow_incomplete")
     subscribing.start(world, subscription, behaviour)
     return subscription
@@ -106,7 +106,7 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
         subscription["cancellation"] = subscription["cancellation"] | (params["cancellation_details"] or {})
     subscription["missing_payment_method"] = _missing_payment_method(params) or subscription["missing_payment_method"]
     subscription["payment_settings"] = _payment_settings(subscription["payment_settings"], params)
-    _set_end(world, subscription, params)
+    ending.plan_end(world, subscription, params)
     world.save(subscription)
     changing.change(world, subscription, params, before)
     return subscription
@@ -292,43 +292,3 @@ def _missing_payment_method(params: dict[str, Any]) -> str | None:
     settings = params.get("trial_settings") or {}
     wish = settings.get("end_behavior", {}).get("missing_payment_method")
     return None if wish is None else str(wish)
-
-
-def _set_end(world: World, subscription: Document, params: dict[str, Any]) -> None:
-    """Have it end at the period's end or at an instant, or take that back."""
-    now = world.now(subscription["customer"])
-    if params.get("cancel_at") and params.get("cancel_at_period_end"):
-        text = "You may only specify one of these parameters: cancel_at, cancel_at_period_end."
-        raise StripeError(text, param="cancel_at")
-    if "cancel_at_period_end" not in params and "cancel_at" not in params:
-        return
-    at = _end(world, subscription, params)
-    world.unschedule(subscription, "cancel_at")
-    if at is None:
-        if "cancel_at_period_end" in params or subscription["cancel_at"] is not None:
-            subscription.update(cancel_at=None, cancel_at_period_end=False, canceled_at=None)
-            subscription["cancellation"] = {**subscription["cancellation"], "reason": None}
-        return
-    if at <= now:
-        raise StripeError("Invalid timestamp: must be an integer Unix timestamp in the future", param="cancel_at")
-    subscription.update(
-        cancel_at=at,
-        cancel_at_period_end=bool(params.get("cancel_at_period_end")),
-        canceled_at=now,
-        cancellation={**subscription["cancellation"], "reason": "cancellation_requested"},
-    )
-    world.schedule(at, "cancel_at", subscription)
-
-
-def _end(world: World, subscription: Document, params: dict[str, Any]) -> int | None:
-    ends = [item["current_period_end"] for item in subscribing.items_of(world, subscription)]
-    if params.get("cancel_at_period_end"):
-        return int(max(ends))
-    wish = params.get("cancel_at")
-    if wish == "min_period_end":
-        return int(min(ends))
-    if wish in ("max_period_end", "max_billed_until"):
-        return int(max(ends))
-    if isinstance(wish, int) and wish < min(ends) and params.get("proration_behavior") != "none":
-        raise not_built("prorations for a cancel_at inside the period (proration_behavior=none works)")
-    return wish

@@ -30,11 +30,7 @@ def authenticate(world: World, params: dict[str, Any]) -> dict[str, Any]:
     world.save(attempt)
     kind = payments if intent["object"] == "payment_intent" else setups
     return_url = (intent["next_action"].get("redirect_to_url") or {}).get("return_url")
-    try:
-        kind.authenticated(world, intent, passed)
-    except StripeError as declined:
-        if not declined.keeps_changes:  # a decline is no failure to authenticate: the intent tells of it
-            raise
+    kind.authenticated(world, intent, passed)  # a decline is no failure to authenticate: the intent tells of it
     return {
         "id": attempt["id"].replace("payatt_", "threeds2_"),
         "object": "three_d_secure_2",

@@ -51,7 +51,7 @@ def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
 )
 def update(world: World, params: dict[str, Any], id: str) -> Document:
     endpoint = world.get("webhook_endpoint", id)
-    changes = {name: params[name] for name in ("description", "enabled_events") if name in params}
+    changes: dict[str, Any] = {name: params[name] for name in ("description", "enabled_events") if name in params}
     if "url" in params:
         changes["url"] = _checked(params["url"])
     if "disabled" in params:

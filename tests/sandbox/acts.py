@@ -13,7 +13,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 GOOD, NO_FUNDS, NEEDS_3DS = "4242424242424242", "4000000000009995", "4000002500003155"
 
 
-def monthly(stripe_api: Any, amount: int = 500, name: str = "Basic", **more: Any) -> stripe.Price:
+def monthly(stripe_api: Any, amount: int = 500, name: str = "Basic", **more: Any) -> Any:
     """A price per month, of a product of its own."""
     product = stripe_api.products.create({"name": name})
     recurring = {"interval": "month"}
@@ -22,14 +22,14 @@ def monthly(stripe_api: Any, amount: int = 500, name: str = "Basic", **more: Any
     )
 
 
-def customer_with(stripe_api: Any, card: str = "pm_card_visa") -> stripe.Customer:
+def customer_with(stripe_api: Any, card: str = "pm_card_visa") -> Any:
     """A customer whose default method is a clone of that test card."""
     customer = stripe_api.customers.create({"email": "carol@example.com", "name": "Carol"})
     method = stripe_api.payment_methods.attach(card, {"customer": customer.id})
     return stripe_api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": method.id}})
 
 
-def subscribe(stripe_api: Any, customer: str, price: str, **more: Any) -> stripe.Subscription:
+def subscribe(stripe_api: Any, customer: str, price: str, **more: Any) -> Any:
     """As a shop with the Payment Element does: incomplete until the browser has confirmed."""
     params = {
         "customer": customer,

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_state_survives_a_restart(tmp_path: Path, receiver: Receiver) -> None:
     with SandboxProcess(state, "--forward-to", receiver.url) as sandbox:
         receiver.secret = secret = sandbox.signing_secret
         sandbox.post("deliveries", {"mode": "hold"})
-        stripe_api = sandbox.client.v1
+        stripe_api: Any = sandbox.client.v1
         account = stripe_api.accounts.retrieve_current().id
         customer, price = customer_with(stripe_api), monthly(stripe_api)
         params = {"customer": customer.id, "items": [{"price": price.id}]}
