@@ -210,7 +210,8 @@ def derived(found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "STRIPE_MODE": mode,
         "DATABASE_URL": found["DATABASE_URL"] or f"sqlite:///{ROOT / 'instance' / f'shop-{mode}.db'}",
-        "TRUSTED_HOSTS": found["TRUSTED_HOSTS"] or [host],
+        "TRUSTED_HOSTS": found["TRUSTED_HOSTS"]
+        or (["localhost", "127.0.0.1", "[::1]"] if host == "localhost" else [host]),
         "LOG_LEVEL": found["LOG_LEVEL"].upper(),
     }
 

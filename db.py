@@ -64,8 +64,8 @@ def init_app(app: Flask) -> None:
 def make_engine(url: sa.URL) -> sa.Engine:
     """An engine on which a commit survives a power cut."""
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT}, pool_size=32)
+        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = sa.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT}, pool_size=32, hide_parameters=True)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
