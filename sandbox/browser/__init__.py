@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 HERE = Path(__file__).parent
 TRAIN = "endive"
@@ -54,6 +54,7 @@ def _page(name: str) -> Response:
 def _fresh(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()
+    response.make_conditional(request)
     return response
 
 

@@ -510,6 +510,20 @@ def test_deferred_form_pays_an_intent_made_after_submit(shop: PaymentPage, order
     assert order.status() == "active"
 
 
+def test_deferred_form_refuses_an_intent_of_another_amount(shop: PaymentPage, order: SimpleNamespace) -> None:
+    shop.open(elements={"mode": "subscription", "amount": 500, "currency": "usd"}).fill_card()
+    shop.page.evaluate("() => shop.elements.submit()")
+    confirm = """async secret => (await shop.stripe.confirmPayment({
+        elements: shop.elements, clientSecret: secret, redirect: "if_required",
+    }))"""
+    error = shop.page.evaluate(confirm, order.secret)["error"]
+    assert error["type"] == "invalid_request_error"
+    assert "is for 1500 usd, but the Elements group was created for 500 usd" in error["message"]
+    shop.page.evaluate("() => shop.elements.update({amount: 1500})")
+    shop.page.evaluate("() => shop.elements.submit()")
+    assert shop.page.evaluate(confirm, order.secret)["paymentIntent"]["status"] == "succeeded"
+
+
 def test_details_the_shop_opted_out_of_must_come_with_the_confirmation(
     shop: PaymentPage, order: SimpleNamespace
 ) -> None:
@@ -683,3 +697,13 @@ def test_element_moved_in_the_page_starts_afresh(shop: PaymentPage, order: Simpl
     shop.fill_card()
     shop.pay()
     assert landed(shop)["redirect_status"] == "succeeded"
+
+
+@pytest.mark.parametrize("path", ["/elements/payment", "/elements/address", "/3ds/challenge"])
+def test_frames_allow_nothing_unsafe_and_no_strangers(page: Page, sandbox_process: SandboxProcess, path: str) -> None:
+    policy = page.request.get(sandbox_process.url + path).headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    ancestors = re.search(r"frame-ancestors ([^;]*)", policy)
+    assert ancestors
+    assert {urlsplit(origin).hostname for origin in ancestors[1].split()} == {"localhost", "127.0.0.1"}

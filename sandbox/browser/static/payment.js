@@ -7,7 +7,7 @@ import { firstProblem, StateReport } from "./form_state.js";
 import { chooser, layoutOf } from "./layout.js";
 import { merged, missingDetails } from "./method_data.js";
 import { connectToShop, reportLayout } from "./parent.js";
-import { loadSession } from "./session.js";
+import { deferredMismatch, loadSession } from "./session.js";
 
 const FORMS = { card: cardForm, sepa_debit: sepaForm, au_becs_debit: becsForm };
 const TERMS_OPTION = { card: "card", sepa_debit: "sepaDebit", au_becs_debit: "auBecsDebit" };
@@ -127,8 +127,8 @@ async function confirm({ intent, params }) {
   const error = problem();
   if (error) return { error };
   const { payment_method_data: given, billingAddress, ...rest } = params;
-  const missing = missingDetails(options, given);
-  if (missing) return { error: missing };
+  const refused = missingDetails(options, given) ?? (await deferredMismatch(settings, intent));
+  if (refused) return { error: refused };
   const answer = await callApi("", "POST", `/v1/${intent.kind}_intents/${intent.id}/confirm`, {
     ...rest,
     payment_method_data: merged(withoutEmpty(selected.data()), withoutEmpty({ billing_details: billingAddress }), given),

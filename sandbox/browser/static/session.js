@@ -32,6 +32,20 @@ export async function loadSession(settings) {
   };
 }
 
+/** In deferred mode the intent made since must be what the form was opened for: null, or the error Stripe would give. */
+export async function deferredMismatch({ deferred, key }, { kind, id, clientSecret }) {
+  if (!deferred || kind === "setup") return null;
+  const found = await callApi("", "GET", `/v1/payment_intents/${id}`, { key, client_secret: clientSecret });
+  if (found.error) return found.error;
+  const { amount, currency } = deferred;
+  if (found.amount === amount && found.currency === currency) return null;
+  return {
+    type: "invalid_request_error",
+    message: `The PaymentIntent is for ${found.amount} ${found.currency}, but the Elements group was created for ${amount} ${currency}. Call elements.update() with the same amount and currency before confirming.`,
+    payment_intent: found,
+  };
+}
+
 function isForLater(intent, deferred, found) {
   if (intent) return intent.kind === "setup" ? found?.usage !== "on_session" : found?.setup_future_usage === "off_session";
   return deferred.mode !== "payment" || deferred.setupFutureUsage === "off_session";
