@@ -5,9 +5,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Request, Route, expect
 
-from tests.browser.element_shop import PaymentPage, running_shop
+from tests.browser.elements.shop import PaymentPage, running_shop
 from tests.sandbox_process import SandboxProcess
 
 pytestmark = pytest.mark.browser
@@ -16,19 +16,14 @@ ALL = ["card", "link", "sepa_debit", "au_becs_debit"]
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    with SandboxProcess(tmp_path_factory.mktemp("sandbox") / "sandbox.db") as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(scope="module")
-def shop_url(sandbox: SandboxProcess) -> Iterator[str]:
-    with running_shop(sandbox.url) as url:
+def shop_url(sandbox_process: SandboxProcess) -> Iterator[str]:
+    """A shop on localhost that loads stripe.js from 127.0.0.1: for a browser, another site."""
+    with running_shop(sandbox_process.url) as url:
         yield url
 
 
 @pytest.fixture
-def shop(page: Page, shop_url: str) -> PaymentPage:
+def shop(shop: PaymentPage) -> PaymentPage:
     """A shop whose account has all these methods on, in any currency."""
 
     def offer_all(route: Route) -> None:
@@ -36,8 +31,8 @@ def shop(page: Page, shop_url: str) -> PaymentPage:
         session["payment_method_preference"]["ordered_payment_method_types"] = ALL
         route.fulfill(json=session)
 
-    page.route("**/v1/elements/sessions?*", offer_all)
-    return PaymentPage(page, shop_url)
+    shop.page.route("**/v1/elements/sessions?*", offer_all)
+    return shop
 
 
 def deferred(shop: PaymentPage, **options: Any) -> PaymentPage:

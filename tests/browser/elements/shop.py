@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from flask import Flask, Response
 from playwright.sync_api import FrameLocator, Locator, Page
 from werkzeug.serving import make_server
 
-SCRIPT = Path(__file__).with_name("element_shop.js")
+SCRIPT = Path(__file__).with_name("shop.js")
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -94,3 +94,20 @@ class PaymentPage:
             "name => shop.events.filter(event => event.name === name)", name
         )
         return seen
+
+    def landed(self) -> dict[str, str]:
+        """The parameters of the return page, once the browser is there."""
+        self.page.wait_for_url("**/done?**")
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.page.url).query).items()}
+
+    def result(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.page.evaluate("() => shop.result")
+        return found
+
+    def rejection(self, call: str) -> str:
+        """The message of what a call throws or rejects with, after its kind."""
+        script = (
+            f"async () => {{ try {{ await {call} }} catch (error) {{ return `${{error.name}}: ${{error.message}}` }} }}"
+        )
+        message: str = self.page.evaluate(script)
+        return message
