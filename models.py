@@ -236,6 +236,36 @@ class Outbox(Base):
     error: Mapped[str | None] = mapped_column(sa.Text)
 
 
+class StaffAction(Base):
+    """What staff did for a customer: written first, then done at Stripe; its id is the idempotency key there.
+
+    It names who and whom by values, not by reference: a record outlives accounts.
+    """
+
+    __tablename__ = "staff_actions"
+    __table_args__ = (
+        sa.Index(
+            "ix_staff_actions_intended",
+            "started_at",
+            sqlite_where=sa.text("state = 'intended'"),
+            postgresql_where=sa.text("state = 'intended'"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    staff_id: Mapped[int]
+    staff_email: Mapped[str] = mapped_column(sa.String(255))
+    user_id: Mapped[int | None] = mapped_column(index=True)  # whom it was done for
+    kind: Mapped[str] = mapped_column(sa.String(20))  # cancel_now | cancel_at_period_end | resume | resync | replay
+    subject: Mapped[str] = mapped_column(Id)  # the subscription, customer or event
+    reason: Mapped[str | None] = mapped_column(sa.Text)
+    at: Mapped[int] = mapped_column(Instant)  # the customer's time, as in the events around it
+    started_at: Mapped[int] = mapped_column(Instant)  # by the wall clock
+    state: Mapped[str] = mapped_column(sa.String(10))  # intended | done | failed
+    request_id: Mapped[str | None] = mapped_column(sa.String(64))  # Stripe's
+    note: Mapped[str | None] = mapped_column(sa.Text)  # what became of it, in words
+
+
 class StripeAccount(Base):
     """One row: the account and mode that everything in this database belongs to."""
 

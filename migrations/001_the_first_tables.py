@@ -149,6 +149,32 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_products_key"), ["key"], unique=False)
 
     op.create_table(
+        "staff_actions",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("staff_id", sa.Integer(), nullable=False),
+        sa.Column("staff_email", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_staff_actions")),
+    )
+    with op.batch_alter_table("staff_actions", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_staff_actions_intended",
+            ["started_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'intended'"),
+            postgresql_where=sa.text("state = 'intended'"),
+        )
+        batch_op.create_index(batch_op.f("ix_staff_actions_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "stripe_account",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("account_id", sa.String(length=255), nullable=False),
@@ -304,6 +330,15 @@ def downgrade() -> None:
 
     op.drop_table("subscriptions")
     op.drop_table("stripe_account")
+    with op.batch_alter_table("staff_actions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_staff_actions_user_id"))
+        batch_op.drop_index(
+            "ix_staff_actions_intended",
+            sqlite_where=sa.text("state = 'intended'"),
+            postgresql_where=sa.text("state = 'intended'"),
+        )
+
+    op.drop_table("staff_actions")
     with op.batch_alter_table("products", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_products_key"))
 
