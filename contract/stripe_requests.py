@@ -18,8 +18,9 @@ from typing import Any, Collection, Dict, Iterator, List, NamedTuple, Optional, 
 from urllib.parse import parse_qsl
 
 import stripe
-from .stripe_types import Check, Violation, expandable, members, resolve, violations
 from typing_extensions import is_typeddict
+
+from .stripe_types import Check, Violation, expandable, members, resolve, violations
 
 # What Stripe.js adds to the calls that it makes with a publishable key; the server SDKs never send
 # these, so no params type lists them.

@@ -1,4 +1,4 @@
-"""The shop on a real port, joined to a sandbox process as it is to Stripe: API calls one way, signed webhooks the other."""
+"""The shop on a real port, joined to a sandbox process as to Stripe: calls one way, signed webhooks the other."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_a_product_opens_itself_unless_told_otherwise(load):
 )
 def test_a_mistake_is_named(load, old, new, word):
     """Nothing is sent to Stripe from a file that is wrong."""
-    with pytest.raises(catalog.CatalogError, match="catalog.toml") as caught:
+    with pytest.raises(catalog.CatalogError, match=r"catalog\.toml") as caught:
         load(GOOD.replace(old, new))
 
     assert word in caught.value.message

@@ -7,8 +7,10 @@ import pytest
 import requests
 import sqlalchemy as sa
 
+import billing
 import clock
 import db
+import readings
 import subscriptions
 from models import Checkout, Customer, Invoice, Operation, Subscription
 from tests.shop import pay
@@ -155,14 +157,14 @@ def test_too_many_requests_at_stripe_close_the_attempt_and_say_when_to_come_back
 def test_somebody_who_gave_the_attempt_up_meanwhile_wins(shop, mocker):
     """What was created too late is cancelled at once."""
     alice = shop.member()
-    create = subscriptions.billing.create_subscription
+    create = billing.create_subscription
 
     def slow(*args):
         answer = create(*args)
         set_checkout(shop, attempt="another", state="closed")
         return answer
 
-    mocker.patch.object(subscriptions.billing, "create_subscription", side_effect=slow)
+    mocker.patch.object(billing, "create_subscription", side_effect=slow)
     answer = alice.send("/create-subscription", lookupKey="premium_monthly")
 
     assert refusal(answer) == (409, "attempt_in_progress")
@@ -200,8 +202,8 @@ def test_a_payment_that_wins_the_race_against_another_plan_is_given_back(shop, m
     """Paid between our question and our cancellation: the money goes back, on record, and the customer is told."""
     alice = shop.member()
     basic = alice.subscribe("basic_monthly")
-    ask = subscriptions.billing.invoice_intent
-    paid = []
+    ask = billing.invoice_intent
+    paid: list[str] = []
 
     def pay_after_the_question(invoice_id):
         intent = ask(invoice_id)
@@ -209,7 +211,7 @@ def test_a_payment_that_wins_the_race_against_another_plan_is_given_back(shop, m
             paid.append(pay(shop.sandbox, basic["clientSecret"]).json()["status"])
         return intent
 
-    mocker.patch.object(subscriptions.billing, "invoice_intent", side_effect=pay_after_the_question)
+    mocker.patch.object(billing, "invoice_intent", side_effect=pay_after_the_question)
     attempt = alice.subscribe("premium_monthly")
 
     assert paid == ["succeeded"]
@@ -405,8 +407,9 @@ def test_a_time_out_is_told_and_repeated_safely(shop, mocker):
         from models import User
 
         user = db.session.scalars(sa.select(User)).one()
-        plan = subscriptions.readings.find_plan(lookup_key="premium_monthly")
-        with pytest.raises(subscriptions.billing.Unavailable):
+        plan = readings.find_plan(lookup_key="premium_monthly")
+        assert plan
+        with pytest.raises(billing.Unavailable):
             subscriptions.subscribe(user, plan)
     mocker.stopall()
 

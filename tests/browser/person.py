@@ -48,15 +48,15 @@ class Person:
     def element(self) -> FrameLocator:
         return self.page.frame_locator(ELEMENT).first
 
-    def field(self, name: str):  # type: ignore[no-untyped-def]
+    def field(self, name: str):
         return self.element.locator(f'[name="{name}"]')
 
     @property
-    def button(self):  # type: ignore[no-untyped-def]
+    def button(self):
         return self.page.locator("#payment-form #submit")
 
     @property
-    def message(self):  # type: ignore[no-untyped-def]
+    def message(self):
         return self.page.locator("#payment-message")
 
     def type_card(self, number: str = GOOD, expiry: str = "1240", cvc: str = "123") -> Person:
@@ -84,6 +84,6 @@ class Person:
         expect(self.page.get_by_role("heading", name="You’re in")).to_be_visible()
 
 
-def _frames_with(page: Page, url: re.Pattern[str]):  # type: ignore[no-untyped-def]
+def _frames_with(page: Page, url: re.Pattern[str]):
     page.wait_for_selector('iframe[src*="3ds"]')
     return [frame for frame in page.frames if url.search(frame.url)]

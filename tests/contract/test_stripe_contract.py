@@ -10,7 +10,7 @@ from contract.stripe_requests import (
     response_violations,
     routes,
 )
-from contract.stripe_types import violations
+from contract.stripe_types import Violation, violations
 
 METER_EVENT = {
     "object": "billing.meter_event",
@@ -66,8 +66,10 @@ def test_a_response_is_held_against_its_route():
 
 def test_routes_come_from_the_sdk():
     assert len(routes()) > 400
-    assert find_route("post", "/v1/invoices/create_preview").source == "InvoiceService.create_preview"
-    assert find_route("POST", "/v1/invoices/in_1").source == "InvoiceService.update"
+    preview, update = find_route("post", "/v1/invoices/create_preview"), find_route("POST", "/v1/invoices/in_1")
+    assert preview and update
+    assert preview.source == "InvoiceService.create_preview"
+    assert update.source == "InvoiceService.update"
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,7 @@ def test_routes_come_from_the_sdk():
 )
 def test_wrong_parameters(form, param, code):
     (found,) = request_violations("POST", "/v1/subscriptions", decode_form(form))
+    assert isinstance(found, Violation)
     assert (found.param, found.code) == (param, code)
 
 
