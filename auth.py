@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import sqlalchemy.exc
 from flask import Flask, current_app, flash, redirect, request, session, url_for
@@ -24,6 +25,7 @@ from flask_security.utils import hash_password, validate_redirect_url
 from flask_wtf.csrf import CSRFProtect
 from wtforms import EmailField, SubmitField
 
+import clock
 import db
 import errors
 import mail
@@ -33,6 +35,7 @@ from throttle import limit_payments as limit_payments
 View = TypeVar("View", bound=Callable[..., Any])
 
 LONGEST_VALUE = 2000  # characters in one field of an account form; more is nobody's password
+FORM_MINUTES = 10  # for a form that was opened while the password was fresh
 NOBODYS_PASSWORD = "$argon2id$nobody"  # noqa: S105 what a reset link is made from where there is no account
 
 # As OWASP has it: some 20 ms and 19 MiB for each guess.
@@ -159,7 +162,8 @@ def configure(app: Flask) -> None:
         "SECURITY_RECOVERABLE": True,
         "SECURITY_CHANGEABLE": True,
         "SECURITY_RESET_PASSWORD_WITHIN": dt.timedelta(hours=2),
-        "SECURITY_FRESHNESS": dt.timedelta(seconds=-1),
+        "SECURITY_FRESHNESS": dt.timedelta(minutes=app.config["STAFF_FRESH_MINUTES"]),
+        "SECURITY_POST_VERIFY_VIEW": "/account",
         "SECURITY_API_ENABLED_METHODS": ["session"],
         "SECURITY_RETURN_GENERIC_RESPONSES": True,
         "SECURITY_PASSWORD_HASH": "argon2",
@@ -187,6 +191,7 @@ def configure(app: Flask) -> None:
 
 
 WORDS = {
+    "SECURITY_MSG_REAUTHENTICATION_SUCCESSFUL": ("Thank you. Go on where you were.", "info"),
     "SECURITY_MSG_GENERIC_AUTHN_FAILED": ("This e-mail address and password do not belong together.", "error"),
     "SECURITY_MSG_CONFIRM_REGISTRATION": ("We have just written to %(email)s. Follow the link in that mail.", "info"),
     "SECURITY_MSG_PASSWORD_RESET_REQUEST": (
@@ -251,16 +256,35 @@ def customer_required(view: View) -> View:
 
 
 def staff_required(view: View) -> View:
-    """Only for staff; 403 for customers."""
+    """Only for staff who typed their password a short while ago; 403 for customers."""
 
     @wraps(view)
     @customer_required
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if not current_user.is_staff:
             raise errors.Problem(403, "forbidden", errors.MESSAGES[403])
+        if not has_fresh_password():
+            return ask_for_password()
         return view(*args, **kwargs)
 
     return cast(View, guarded)
+
+
+def has_fresh_password() -> bool:
+    """Whether this session's password was typed within STAFF_FRESH_MINUTES; what was begun then may be finished."""
+    minutes = current_app.config["STAFF_FRESH_MINUTES"] + (FORM_MINUTES if request.method == "POST" else 0)
+    typed_at: float = session.get("fs_paa", 0)  # Flask-Security notes it
+    return bool(clock.wall() - typed_at < minutes * 60)
+
+
+def ask_for_password() -> ResponseReturnValue:
+    """To the page that asks for it once more, and back to the page that was open."""
+    here = request.full_path.rstrip("?")
+    if request.method == "POST":
+        came_from = urlsplit(request.referrer or "")
+        here = f"{came_from.path}?{came_from.query}".rstrip("?") or "/"
+        flash("Nothing was done yet. Type your password, then do it again.", "warning")
+    return redirect(url_for("security.verify", next=here), 303)
 
 
 def create_staff(email: str) -> str | None:

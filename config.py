@@ -51,6 +51,12 @@ def whole(value: str) -> int:
     return int(value)
 
 
+def some(value: str) -> int:
+    if not whole(value):
+        raise Wrong("must be a whole number, 1 or more")
+    return int(value)
+
+
 def words(value: str) -> list[str]:
     return [word for word in value.replace(",", " ").split() if word]
 
@@ -138,6 +144,7 @@ SETTINGS = (
         "Let in who pays by bank debit while the first payment is still under way.",
     ),
     Setting("GRACE_DAYS", "14", whole, "Days of access after a renewal's payment failed; as long as Stripe retries."),
+    Setting("STAFF_FRESH_MINUTES", "30", some, "How long ago staff may have typed their password to see staff pages."),
     Setting("MAIL_SERVER", "", text, "SMTP server. Empty: mails are printed and saved under instance/mail/."),
     Setting("MAIL_PORT", "587", whole, "Port of the SMTP server."),
     Setting("MAIL_USERNAME", "", text, "Log-in at the SMTP server."),

@@ -47,6 +47,7 @@ def init_app(app: Flask) -> None:
             limit("LIMIT_LOGIN_ADDRESS"),
         ],
         "security.change_password": [limit("LIMIT_LOGIN_ACCOUNT", account, **wrong_password)],
+        "security.verify": [limit("LIMIT_LOGIN_ACCOUNT", account, **wrong_password)],
         "security.register": [limit("LIMIT_REGISTER_ADDRESS")],
         "security.forgot_password": [limit("LIMIT_RESET_ACCOUNT", typed_account)],
         "security.send_confirmation": [limit("LIMIT_RESET_ACCOUNT", typed_account)],
