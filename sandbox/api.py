@@ -23,6 +23,7 @@ from sandbox.routes import Route, Router
 from sandbox.world import Caller, World
 
 SECRET_KEY, PUBLISHABLE_KEY = "sk_test_sandbox", "pk_test_sandbox"
+DEEPEST = 50  # brackets of one parameter, and of its value
 REMEMBERED_FOR = 24 * 3600  # seconds of wall time
 NO_KEY = (
     "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth "
@@ -72,8 +73,10 @@ class Answer:
 
 
 def decode_params(text: str) -> dict[str, Any]:
-    """The brackets of a form or query decoded. Raises Stripe's error for a name that is hash and scalar at once."""
+    """The brackets of a form or query decoded. Raises Stripe's error for what can't be a parameter."""
     try:
+        if any(part.upper().replace("%5B", "[").count("[") > DEEPEST for part in text.split("&")):
+            raise ValueError("nested too deep")
         return decode_form(text)
     except (TypeError, ValueError, RecursionError):
         raise StripeError("Invalid request: the parameters could not be read.") from None

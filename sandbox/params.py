@@ -13,6 +13,7 @@ from sandbox.errors import StripeError
 
 MAX_KEYS, MAX_NAME, MAX_VALUE = 50, 40, 500
 UNSET = ""
+LONGEST_INTEGER = 18  # digits; more would not fit into 64 bits
 
 
 def decode(given: dict[str, Any], kind: Any, built: frozenset[str], endpoint: str) -> dict[str, Any]:
@@ -134,6 +135,12 @@ def _takes(value: Any, kind: Any) -> bool:
     return not Check(form=True).value(value, kind, "")
 
 
+def _integer(text: str) -> int:
+    if len(text) > LONGEST_INTEGER:
+        raise StripeError(f"Invalid integer: {text[:60]}", code="parameter_invalid_integer")
+    return int(text)
+
+
 def _converted(value: Any, kind: Any, origin: Any) -> Any:
     if origin is list:
         inner = typing.get_args(kind)[0]
@@ -147,7 +154,7 @@ def _converted(value: Any, kind: Any, origin: Any) -> Any:
     if origin is bool:
         return value == "true"
     if origin is int:
-        return int(value)
+        return _integer(value)
     if origin in (float, Decimal):
         return Decimal(value)
     return value

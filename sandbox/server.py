@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -110,15 +109,13 @@ def create_sandbox(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["sandbox"] = Sandbox(state, Targets(tuple(forward_to), tuple(events)), say, check)
+    from sandbox.browser import browser
     from sandbox.control import control
     from sandbox.page import page
 
     app.register_blueprint(control)
     app.register_blueprint(page)
-    if find_spec("sandbox.browser"):
-        from sandbox.browser import browser
-
-        app.register_blueprint(browser)
+    app.register_blueprint(browser)
     app.url_map.merge_slashes = False
     app.before_request(_read_body)
     app.register_error_handler(HTTPException, _as_stripe_says_it)

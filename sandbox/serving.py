@@ -1,5 +1,6 @@
 """Serves a WSGI app on the loopback over connections that stay open: a client makes hundreds of small requests."""
 
+import os
 import socket
 from http.client import responses
 from typing import Any
@@ -61,7 +62,8 @@ def make_sandbox_server(app: Flask, port: int) -> BaseWSGIServer:
     """A server on the loopback that listens already; port 0 takes a free one. Raises OSError when the port is taken."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name != "nt":  # where it would let two sandboxes share the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
         listening.listen(128)
         number = listening.getsockname()[1]

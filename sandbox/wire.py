@@ -48,7 +48,7 @@ def _expand(world: World, node: Any, names: list[str], path: str) -> None:
         return
     name, *rest = names
     if name not in node:
-        known, value = world.include(node.get("object", ""), name, node.get("id", ""))
+        known, value = world.include(str(node.get("object")), name, str(node.get("id")))
         if not known:
             raise StripeError(f"This property cannot be expanded ({path}).", param="expand")
         node[name] = value

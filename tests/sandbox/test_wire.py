@@ -158,6 +158,8 @@ def test_unknown_routes_are_a_404(sandbox: SandboxProcess, method: str, path: st
         ("metadata[k]=" + "v" * 501, None, "metadata[k]", None),
         ("a[b=1&a=2&=3&&%ff=1", "parameter_unknown", None, None),
         ("name=x&name[y]=1", None, None, None),
+        ("metadata" + "[a]" * 9999 + "=1", None, None, None),
+        ("balance=" + "9" * 30, "parameter_invalid_integer", None, None),
     ],
 )
 def test_bad_parameters_are_stripes_errors(
