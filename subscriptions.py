@@ -40,6 +40,14 @@ class Attempt:
     notice: str | None = None  # what the customer must be told besides
 
 
+@dataclass
+class Record:
+    """A change that is written down elsewhere already: what came of it is noted here."""
+
+    key: str  # its idempotency key
+    request_id: str | None = None  # Stripe's, once there is one
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Customers
 
@@ -372,7 +380,15 @@ def has_open_attempt(user_id: int) -> bool:
 # Cancelling and taking it back
 
 
-def cancel(user: User, subscription_id: str, *, at_period_end: bool, reason: str | None, comment: str | None) -> Row:
+def cancel(
+    user: User,
+    subscription_id: str,
+    *,
+    at_period_end: bool,
+    reason: str | None,
+    comment: str | None,
+    record: Record | None = None,
+) -> Row:
     """End a subscription now, or stop its renewal. What is gone already, or stopped already, is a success.
 
     Returns the subscription as Stripe has it now. Raises Problem (404) for another customer's.
@@ -389,12 +405,12 @@ def cancel(user: User, subscription_id: str, *, at_period_end: bool, reason: str
         details = {name: value for name, value in (("feedback", reason), ("comment", comment)) if value}
         noted = sync.note(customer_id)
         if at_period_end and subscription["status"] != "incomplete":
-            answer = _update(
-                subscription_id, "cancel_at_period_end", {"cancel_at_period_end": True, "cancellation_details": details}
-            )
+            stop: Row = {"cancel_at_period_end": True, "cancellation_details": details}
+            answer = _update(subscription_id, "cancel_at_period_end", stop, record)
         else:
             values: Row = {"cancellation_details": details} if details else {}
             answer = billing.cancel_subscription(subscription_id, cast(billing.params.SubscriptionCancelParams, values))
+            _note(record, answer)
     except billing.Missing:
         sync.ask("subscription", subscription_id, quick=False)
         return {"id": subscription_id, "object": "subscription", "status": "canceled"}
@@ -402,7 +418,7 @@ def cancel(user: User, subscription_id: str, *, at_period_end: bool, reason: str
     return answer.object
 
 
-def resume(user: User, subscription_id: str) -> Row:
+def resume(user: User, subscription_id: str, record: Record | None = None) -> Row:
     """Take back a cancellation that has not happened yet. Raises Problem (409) once it is over."""
     customer_id = _own(user, subscription_id)
     noted = sync.note(customer_id)
@@ -419,13 +435,16 @@ def resume(user: User, subscription_id: str) -> Row:
         return subscription
     undo: Row = {"cancel_at_period_end": False} if subscription["cancel_at_period_end"] else {"cancel_at": ""}
     noted = sync.note(customer_id)
-    answer = _update(subscription_id, "resume", undo)
+    answer = _update(subscription_id, "resume", undo, record)
     sync.learn(noted, answer)
     return answer.object
 
 
-def _update(subscription_id: str, kind: str, values: Row) -> billing.Answer:
-    """Change a subscription once, under a stored key."""
+def _update(subscription_id: str, kind: str, values: Row, record: Record | None = None) -> billing.Answer:
+    """Change a subscription once, under a stored key: the record's, or that of an operation of its own."""
+    if record:
+        update = cast(billing.params.SubscriptionUpdateParams, values)
+        return _note(record, billing.update_subscription(subscription_id, update, record.key))
     operation = operations.begin(kind, subscription_id, values)
     try:
         answer = billing.update_subscription(
@@ -438,6 +457,12 @@ def _update(subscription_id: str, kind: str, values: Row) -> billing.Answer:
     if not operation.fresh:
         # The key may have replayed an old answer: what counts is how it stands now.
         return billing.retrieve_checkout(subscription_id)
+    return answer
+
+
+def _note(record: Record | None, answer: billing.Answer) -> billing.Answer:
+    if record:
+        record.request_id = answer.request_id
     return answer
 
 
