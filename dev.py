@@ -127,6 +127,7 @@ class Children:
     def __init__(self) -> None:
         self.all: list[Child] = []
         self.signals = 0
+        self.last_signal = ""
         self.env = child_environment()
         self.guard = None if sys.platform == "win32" else start_guard()
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
@@ -136,12 +137,13 @@ class Children:
     def _count_signal(self, number: int, frame: object) -> None:
         # Only counted here and looked at in pause(): nobody can slip away between its start and its entry in our list.
         self.signals += 1
+        self.last_signal = signal.Signals(number).name
 
     def pause(self) -> None:
         """Wait a little. Raises Stopped when we were asked to end."""
         time.sleep(0.03)
         if self.signals:
-            raise Stopped
+            raise Stopped(self.last_signal)
 
     def start(self, name: str, *command: str, show: str = "named") -> Child:
         child = Child(name, command, self.env, show)
@@ -498,8 +500,8 @@ def main() -> int:
     try:
         commands[command](children, *words)
         return 0
-    except Stopped:
-        say("Stopping.")
+    except Stopped as stopped:
+        say(f"Stopping ({stopped}).")
         return 0
     except Problem as problem:
         say(f"\n{problem}")
