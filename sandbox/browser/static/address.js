@@ -6,7 +6,10 @@ import { firstProblem, standing, StateReport } from "./form_state.js";
 import { connectToShop, reportLayout } from "./parent.js";
 
 // What the part of a country is called where an address needs one.
-const REGIONS = { US: "State", AU: "State", BR: "State", IN: "State", MX: "State", CA: "Province", CN: "Province", IT: "Province", JP: "Prefecture" };
+const REGIONS = {
+  ...{ AU: "State", BR: "State", IN: "State", MX: "State", US: "State" },
+  ...{ CA: "Province", CN: "Province", IT: "Province", JP: "Prefecture" },
+};
 const NO_POSTAL_CODE = new Set(["AE", "HK", "IE", "QA"]);
 const main = document.querySelector("main");
 let settings, options, scheme, reportHeight;
@@ -59,38 +62,44 @@ function render() {
   report.update();
 }
 
+function field(name, label, token, more = {}) {
+  return new Field({ name, label, autocomplete: `${options.mode} ${token}`, onChange: changed, ...more });
+}
+
 function nameFields() {
-  const input = { check: filled("name"), onChange: changed };
+  const check = filled("name");
   if (options.fields?.name === "never") return [];
   if (options.display?.name === "split") {
     return [
-      new Field({ name: "firstName", label: "First name", autocomplete: `${options.mode} given-name`, width: "half", ...input }),
-      new Field({ name: "lastName", label: "Last name", autocomplete: `${options.mode} family-name`, width: "half", ...input }),
+      field("firstName", "First name", "given-name", { width: "half", check }),
+      field("lastName", "Last name", "family-name", { width: "half", check }),
     ];
   }
-  const label = options.display?.name === "organization" ? "Organization name" : "Full name";
-  return [new Field({ name: "name", label, autocomplete: `${options.mode} name`, ...input })];
+  return [field("name", options.display?.name === "organization" ? "Organization name" : "Full name", "name", { check })];
 }
 
 function addressFields() {
-  const auto = (token) => `${options.mode} ${token}`;
   const shown = countries(options.allowedCountries ?? undefined);
   const home = options.defaultValues?.address?.country ?? "US";
   const value = shown.some(([code]) => code === home) ? home : shown[0][0];
+  const half = { width: "half" };
+  const unit = { placeholder: "Apt., suite, unit number, etc. (optional)", optional: true };
+  const checkCode = (text) => checkPostalCode(text, fieldNamed("country").value);
   return [
-    new Field({ name: "country", label: "Country or region", options: shown, value, autocomplete: auto("country"), onChange: changed }),
-    new Field({ name: "line1", label: "Address line 1", placeholder: "Street address", autocomplete: auto("address-line1"), check: checkLine1, onChange: changed }),
-    new Field({ name: "line2", label: "Address line 2", placeholder: "Apt., suite, unit number, etc. (optional)", autocomplete: auto("address-line2"), optional: true, onChange: changed }),
-    new Field({ name: "city", label: "City", autocomplete: auto("address-level2"), width: "half", check: filled("city"), onChange: changed }),
-    new Field({ name: "state", label: "State", autocomplete: auto("address-level1"), width: "half", check: filled("state"), onChange: changed }),
-    new Field({ name: "postalCode", label: "Postal code", autocomplete: auto("postal-code"), width: "half", check: (text) => checkPostalCode(text, fieldNamed("country").value), onChange: changed }),
+    field("country", "Country or region", "country", { options: shown, value }),
+    field("line1", "Address line 1", "address-line1", { placeholder: "Street address", check: checkLine1 }),
+    field("line2", "Address line 2", "address-line2", unit),
+    field("city", "City", "address-level2", { ...half, check: filled("city") }),
+    field("state", "State", "address-level1", { ...half, check: filled("state") }),
+    field("postalCode", "Postal code", "postal-code", { ...half, check: checkCode }),
   ];
 }
 
 function phoneField() {
   if (options.fields?.phone !== "always") return [];
   const optional = options.validation?.phone?.required === "never";
-  return [new Field({ name: "phone", label: "Phone number", type: "tel", inputMode: "tel", autocomplete: `${options.mode} tel`, optional, check: filled("phone_number"), onChange: changed })];
+  const typed = { type: "tel", inputMode: "tel" };
+  return [field("phone", "Phone number", "tel", { ...typed, optional, check: filled("phone_number") })];
 }
 
 function changed() {
@@ -128,7 +137,14 @@ function value() {
   return {
     name: isSplit ? `${split.firstName} ${split.lastName}`.trim() : of("name"),
     ...(isSplit ? split : {}),
-    address: { line1: of("line1"), line2: of("line2") || null, city: of("city"), state: of("state"), postal_code: of("postalCode"), country: of("country") },
+    address: {
+      line1: of("line1"),
+      line2: of("line2") || null,
+      city: of("city"),
+      state: of("state"),
+      postal_code: of("postalCode"),
+      country: of("country"),
+    },
     ...(fieldNamed("phone") ? { phone: of("phone") } : {}),
   };
 }

@@ -83,11 +83,13 @@ export function becsForm({ options, onChange }) {
 
 function addressFields({ options, onChange }) {
   const defaults = options.defaultValues?.billingDetails?.address ?? {};
+  const field = (name, label, token, more) => new Field({ name, label, autocomplete: `billing ${token}`, onChange, ...more });
   const fields = [
-    new Field({ name: "line1", label: "Address", autocomplete: "billing address-line1", check: filled("address"), onChange }),
-    new Field({ name: "city", label: "City", autocomplete: "billing address-level2", width: "half", check: filled("city"), onChange }),
-    new Field({ name: "postalCode", label: "Postal code", autocomplete: "billing postal-code", width: "half", check: filled("postal_code"), onChange }),
+    field("line1", "Address", "address-line1", { check: filled("address") }),
+    field("city", "City", "address-level2", { width: "half", check: filled("city") }),
+    field("postalCode", "Postal code", "postal-code", { width: "half", check: filled("postal_code") }),
   ];
-  for (const [field, name] of fields.map((field) => [field, field.name === "postalCode" ? "postal_code" : field.name])) field.value = defaults[name] ?? "";
+  const known = { ...defaults, postalCode: defaults.postal_code };
+  for (const field of fields) field.value = known[field.name] ?? "";
   return fields.filter(({ name }) => wanted(options, name, true) !== "never");
 }

@@ -57,10 +57,16 @@ export function contactFields({ options, onChange, ask }) {
   const defaults = options.defaultValues?.billingDetails ?? {};
   const fields = [];
   if (isAsked("name")) {
-    fields.push(new Field({ name: "name", label: "Full name", placeholder: "First and last name", autocomplete: "billing name", check: filled("name"), onChange }));
+    const placeholder = "First and last name";
+    fields.push(
+      new Field({ name: "name", label: "Full name", placeholder, autocomplete: "billing name", check: filled("name"), onChange }),
+    );
   }
   if (isAsked("email")) {
-    fields.push(new Field({ name: "email", label: "Email", placeholder: "you@example.com", type: "email", inputMode: "email", autocomplete: "billing email", check: checkEmail, onChange }));
+    const typed = { type: "email", inputMode: "email", placeholder: "you@example.com" };
+    fields.push(
+      new Field({ name: "email", label: "Email", ...typed, autocomplete: "billing email", check: checkEmail, onChange }),
+    );
   }
   for (const field of fields) field.value = defaults[field.name] ?? "";
   return fields;

@@ -16,14 +16,16 @@ export function make(tag, properties = {}, ...children) {
 export class Field {
   shown = null;
 
-  constructor({ name, label, check = () => null, format, optional = false, width = "full", onChange, options, adornment, ...input }) {
+  constructor({ name, label, check = () => null, format, optional = false, onChange, ...look }) {
+    const { width = "full", options, adornment, ...input } = look;
     Object.assign(this, { name, check, format, optional, onChange });
     const id = `Field-${name}Input`;
     this.error = make("p", { className: "Error", id: `Field-${name}Error`, hidden: true, attributes: { role: "alert" } });
     this.input = options ? this.#select(id, options, input) : this.#text(id, input);
     this.label = make("label", { className: "Label", htmlFor: id, textContent: label });
     const box = make("div", { className: "InputBox" }, this.input, ...(adornment ? [adornment] : []));
-    this.node = make("div", { className: `Field Field--${width}`, attributes: { "data-field": name } }, this.label, box, this.error);
+    this.node = make("div", { className: `Field Field--${width}` }, this.label, box, this.error);
+    this.node.dataset.field = name;
     this.#mark();
   }
 
@@ -57,7 +59,8 @@ export class Field {
   #text(id, { type = "text", inputMode = "text", autocomplete = "off", placeholder = "", ...rest }) {
     const input = make("input", { id, name: this.name, className: "Input", type, inputMode, placeholder, ...rest });
     input.setAttribute("autocomplete", autocomplete);
-    for (const [name, value] of Object.entries({ autocorrect: "off", autocapitalize: "off", spellcheck: "false" })) input.setAttribute(name, value);
+    const plain = { autocorrect: "off", autocapitalize: "off", spellcheck: "false" };
+    for (const [name, value] of Object.entries(plain)) input.setAttribute(name, value);
     input.addEventListener("input", (event) => this.#typed(event));
     input.addEventListener("blur", () => !this.shown && !this.empty && this.show(this.problem()));
     return input;

@@ -30,7 +30,8 @@ function tabs(forms, selected, select) {
     tab.addEventListener("click", () => select(form));
     return tab;
   });
-  const list = make("div", { className: "TabList", attributes: { role: "tablist", "aria-label": "Payment method" } }, ...buttons);
+  const attributes = { role: "tablist", "aria-label": "Payment method" };
+  const list = make("div", { className: "TabList", attributes }, ...buttons);
   list.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
@@ -54,7 +55,8 @@ function accordion(forms, selected, panel, select) {
       select(form);
       document.querySelector('.AccordionHead[aria-expanded="true"]').focus();
     });
-    return make("div", { className: open ? "AccordionItem AccordionItem--selected" : "AccordionItem" }, head, ...(open ? [panel] : []));
+    const className = open ? "AccordionItem AccordionItem--selected" : "AccordionItem";
+    return make("div", { className }, head, ...(open ? [panel] : []));
   });
   return make("div", { className: "Accordion" }, ...items);
 }

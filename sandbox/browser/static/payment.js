@@ -11,7 +11,11 @@ import { deferredMismatch, loadSession } from "./session.js";
 
 const FORMS = { card: cardForm, sepa_debit: sepaForm, au_becs_debit: becsForm };
 const TERMS_OPTION = { card: "card", sepa_debit: "sepaDebit", au_becs_debit: "auBecsDebit" };
-const NOTHING_CHOSEN = { type: "validation_error", code: "incomplete_payment_details", message: "Please select a payment method." };
+const NOTHING_CHOSEN = {
+  type: "validation_error",
+  code: "incomplete_payment_details",
+  message: "Please select a payment method.",
+};
 const main = document.querySelector("main");
 let settings, options, session, scheme, reportHeight;
 let forms = [];
@@ -102,7 +106,8 @@ function select(form) {
   const panel = make("div", { id: "method-panel", className: "Panel" });
   if (form) panel.append(make("div", { className: "Fields" }, ...form.fields.map(({ node }) => node)), ...terms(form));
   if (form && document.querySelector('[role="tablist"]')) panel.setAttribute("role", "tabpanel");
-  const note = make("p", { className: "SandboxNote" }, make("span", { className: "SandboxBadge", textContent: "Sandbox" }), "Test data only. No money moves.");
+  const badge = make("span", { className: "SandboxBadge", textContent: "Sandbox" });
+  const note = make("p", { className: "SandboxNote" }, badge, "Test data only. No money moves.");
   main.replaceChildren(...chooser(layoutOf(options.layout).type, forms, form, panel, select), note);
   report.update();
 }
@@ -111,13 +116,15 @@ function select(form) {
 function terms(form) {
   const choice = options.terms?.[TERMS_OPTION[form.type]] ?? "auto";
   const shown = choice === "always" || (choice === "auto" && (session.forLater || form.needsMandate));
-  return shown ? [make("p", { className: "TermsText", textContent: form.terms(options.business?.name || session.business) })] : [];
+  if (!shown) return [];
+  return [make("p", { className: "TermsText", textContent: form.terms(options.business?.name || session.business) })];
 }
 
 const shownFields = () => selected?.fields.filter(({ hidden }) => !hidden) ?? [];
 
 function changeDetail() {
-  const address = Object.fromEntries(["country", "postalCode"].map((name) => [name, shownFields().find((field) => field.name === name)?.value || null]));
+  const valueOf = (name) => shownFields().find((field) => field.name === name)?.value || null;
+  const address = { country: valueOf("country"), postalCode: valueOf("postalCode") };
   return { collapsed: !selected, value: { type: selected?.type ?? "", billingDetails: { address } } };
 }
 

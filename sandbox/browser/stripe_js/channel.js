@@ -1,5 +1,9 @@
 // A frame that says nothing for this long did not load.
-const FRAME_TIMEOUT = 10_000;
+const FRAME_TIMEOUT = 5_000; // milliseconds after its load event
+const NOT_LOADED = {
+  type: "api_connection_error",
+  message: "The payment form could not be loaded. Please check your internet connection and try again.",
+};
 let framesMade = 0;
 
 /**

@@ -77,7 +77,8 @@ class Intents {
       if (type === "redirect_to_url") return leave(redirect.url);
       if (type !== "use_stripe_sdk") return current;
       const { amount, currency } = current;
-      await showChallenge(this.origin, { key: this.key, source: challenge.three_d_secure_2_source, amount, currency });
+      const source = challenge.three_d_secure_2_source;
+      if (!(await showChallenge(this.origin, { key: this.key, source, amount, currency }))) return { error: NOT_LOADED };
       current = await this.retrieve(intent);
     }
     if (current.error || current.status !== "requires_payment_method") return current;
@@ -115,7 +116,7 @@ async function addressOf(elements) {
   const { complete, value } = await element.getValue();
   if (!complete) return {};
   const { name, phone, address } = value;
-  return element._options.mode === "shipping" ? { shipping: { name, phone, address } } : { billingAddress: { name, phone, address } };
+  return { [element._options.mode === "shipping" ? "shipping" : "billingAddress"]: { name, phone, address } };
 }
 
 function withoutFunctions(params) {
@@ -148,7 +149,8 @@ function returnUrl(url, { kind, clientSecret }, intent) {
   const to = new URL(url);
   to.searchParams.set(INTENT_NAMES[kind], intent.id);
   to.searchParams.set(`${INTENT_NAMES[kind]}_client_secret`, clientSecret);
-  to.searchParams.set("redirect_status", ["succeeded", "requires_capture"].includes(intent.status) ? "succeeded" : "pending");
+  const isPaid = ["succeeded", "requires_capture"].includes(intent.status);
+  to.searchParams.set("redirect_status", isPaid ? "succeeded" : "pending");
   return to.href;
 }
 

@@ -84,14 +84,18 @@ class StripeElement {
   }
 
   off(event, handler) {
-    const kept = handler ? (this.#listeners.get(event) ?? []).filter((known) => known !== handler && known.handler !== handler) : [];
-    this.#listeners.set(event, kept);
+    const isAnother = (known) => known !== handler && known.handler !== handler;
+    this.#listeners.set(event, handler ? (this.#listeners.get(event) ?? []).filter(isAnother) : []);
     return this;
   }
 
   /** The Address Element's present value, complete or not. */
   async getValue() {
-    if (!this._frame) throw new IntegrationError("Could not retrieve data from the specified Element. Please make sure the Element you are attempting to use is still mounted.");
+    if (!this._frame) {
+      throw new IntegrationError(
+        "Could not retrieve data from the specified Element. Please make sure the Element you are attempting to use is still mounted.",
+      );
+    }
     return this._frame.ask("value");
   }
 
@@ -105,7 +109,7 @@ class StripeElement {
       on: {
         ready: () => this.#emit("ready"),
         loaderror: (error) => this.#emit("loaderror", { error }),
-        failed: () => this.#emit("loaderror", { error: { type: "api_connection_error", message: "Failed to load the element." } }),
+        failed: () => this.#emit("loaderror", { error: NOT_LOADED }),
         change: (detail) => this.#emit("change", detail),
         focus: () => this.#emit("focus"),
         blur: () => this.#emit("blur"),
@@ -116,7 +120,8 @@ class StripeElement {
     });
     // The fields' focus rings are painted inside the frame: let it reach a little over its place, as Stripe's does.
     this.#wrapper.style.margin = "-4px";
-    Object.assign(this._frame.node.style, { display: "block", border: "0", width: "100%", height: "8px", colorScheme: "light" });
+    const { style } = this._frame.node;
+    Object.assign(style, { display: "block", border: "0", width: "100%", height: "8px", colorScheme: "light" });
     this.#wrapper.append(this._frame.node);
     return this.#wrapper;
   }

@@ -75,7 +75,8 @@ class StripeElements {
   _settings() {
     const { appearance = {}, locale = "auto", loader = "auto", ...rest } = this._options;
     // Functions and nodes cannot cross to a frame, and no frame needs them.
-    return JSON.parse(JSON.stringify({ key: this._key, appearance, locale, loader, intent: this._intent, deferred: rest.mode ? rest : undefined }));
+    const deferred = rest.mode ? rest : undefined;
+    return JSON.parse(JSON.stringify({ key: this._key, appearance, locale, loader, intent: this._intent, deferred }));
   }
 
   _forget(element) {

@@ -263,3 +263,17 @@ def test_payment_method_is_made_from_the_form(shop: PaymentPage, order: SimpleNa
     made = shop.page.evaluate("() => shop.stripe.createPaymentMethod({elements: shop.elements})")["paymentMethod"]
     assert (made["card"]["brand"], made["card"]["last4"]) == ("mastercard", "4444")
     assert made["billing_details"]["address"]["postal_code"] == "94103"
+
+
+def test_challenge_that_does_not_load_is_an_error_and_can_be_tried_again(
+    shop: PaymentPage, order: SimpleNamespace
+) -> None:
+    shop.open(order.secret).fill_card(CHALLENGED)
+    shop.page.route("**/3ds/challenge?*", lambda route: route.abort())
+    shop.pay()
+    expect(shop.message).to_contain_text("could not be loaded", timeout=15_000)
+    expect(shop.page.locator("dialog")).to_have_count(0)
+    shop.page.unroute("**/3ds/challenge?*")
+    shop.pay()
+    shop.challenge.get_by_role("button", name="Complete", exact=True).click()
+    assert shop.landed()["redirect_status"] == "succeeded"

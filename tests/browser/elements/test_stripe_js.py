@@ -22,6 +22,13 @@ def test_paid_intent_cannot_open_the_form(shop: PaymentPage, order: SimpleNamesp
     assert shop.events("ready") == []
 
 
+def test_frame_that_does_not_load_is_a_loaderror(shop: PaymentPage, order: SimpleNamespace) -> None:
+    shop.page.route("**/elements/payment", lambda route: route.abort())
+    shop.open(order.secret)
+    expect(shop.page.locator("body")).to_have_attribute("data-loaderror", "1", timeout=15_000)
+    assert shop.events("loaderror")[0]["error"]["type"] == "api_connection_error"
+
+
 def test_unknown_secret_is_a_loaderror(shop: PaymentPage, order: SimpleNamespace) -> None:
     shop.open(order.secret[:-4] + "0000")
     expect(shop.page.locator("body")).to_have_attribute("data-loaderror", "1")
