@@ -76,7 +76,7 @@ class Customer(Mirrored, Base):
 
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"), index=True)
     email: Mapped[str | None] = mapped_column(sa.String(512))
-    name: Mapped[str | None] = mapped_column(sa.String(255))
+    name: Mapped[str | None] = mapped_column(sa.String(512))
     address: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     currency: Mapped[str | None] = mapped_column(sa.String(3))
     default_payment_method: Mapped[str | None] = mapped_column(Id)
@@ -118,6 +118,19 @@ class SubscriptionItem(Base):
     current_period_end: Mapped[int] = mapped_column(Instant)
 
 
+class SubscriptionSchedule(Mirrored, Base):
+    """A change of plan that Stripe will make by itself."""
+
+    __tablename__ = "subscription_schedules"
+
+    customer_id: Mapped[str] = mapped_column(Id, index=True)
+    subscription_id: Mapped[str | None] = mapped_column(Id, index=True)  # also after it was released
+    status: Mapped[str] = mapped_column(sa.String(64))  # not_started | active | completed | released | canceled
+    purpose: Mapped[str | None] = mapped_column(sa.Text)  # metadata.purpose: whether it is ours, and what for
+    changes_at: Mapped[int | None] = mapped_column(Instant)  # when the phase after the current one starts ...
+    changes_to: Mapped[str | None] = mapped_column(Id)  # ... and its price
+
+
 class Invoice(Mirrored, Base):
     __tablename__ = "invoices"
     __table_args__ = (sa.Index("ix_invoices_customer_id_created", "customer_id", "created"),)
@@ -151,6 +164,15 @@ class PaymentMethod(Mirrored, Base):
     exp_year: Mapped[int | None]
 
 
+class Entitlements(Mirrored, Base):
+    """What a customer may use by Stripe's own reckoning; its id is the customer's. Replaced whole."""
+
+    __tablename__ = "entitlements"
+
+    customer_id: Mapped[str] = mapped_column(Id, index=True)
+    lookup_keys: Mapped[list[str]] = mapped_column(sa.JSON)
+
+
 class Checkout(Base):
     """The one live attempt of a user to subscribe (subscriptions.subscribe)."""
 
@@ -164,6 +186,27 @@ class Checkout(Base):
     subscription_id: Mapped[str | None] = mapped_column(Id, index=True)
     started_at: Mapped[int] = mapped_column(Instant)  # by the wall clock
     params: Mapped[dict[str, Any]] = mapped_column(sa.JSON)  # sent again word for word when the answer got lost
+
+
+class SetupIntent(Base):
+    """A replacement of the payment method that somebody began; what became of it is Stripe's to say."""
+
+    __tablename__ = "setup_intents"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"), index=True)
+    customer_id: Mapped[str] = mapped_column(Id)
+    started_at: Mapped[int] = mapped_column(Instant)  # by the wall clock
+    settled_at: Mapped[int | None] = mapped_column(Instant)  # when its method was put to use
+
+
+class PaymentUnderWay(Base):
+    """A bank debit that was told to the bank; it takes days until it arrives or fails."""
+
+    __tablename__ = "payments_under_way"
+
+    invoice_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    since: Mapped[int] = mapped_column(Instant)
 
 
 class Operation(Base):

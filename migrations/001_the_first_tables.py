@@ -110,6 +110,12 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_payment_methods_customer_id"), ["customer_id"], unique=False)
 
     op.create_table(
+        "payments_under_way",
+        sa.Column("invoice_id", sa.String(length=255), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("invoice_id", name=op.f("pk_payments_under_way")),
+    )
+    op.create_table(
         "prices",
         sa.Column("product_id", sa.String(length=255), nullable=False),
         sa.Column("lookup_key", sa.String(length=255), nullable=True),
@@ -282,6 +288,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_customers_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "setup_intents",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("customer_id", sa.String(length=255), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("settled_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_setup_intents_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_setup_intents")),
+    )
+    with op.batch_alter_table("setup_intents", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_setup_intents_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "subscription_items",
         sa.Column("id", sa.String(length=255), nullable=False),
         sa.Column("subscription_id", sa.String(length=255), nullable=False),
@@ -307,6 +326,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_subscription_items_subscription_id"))
 
     op.drop_table("subscription_items")
+    with op.batch_alter_table("setup_intents", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_setup_intents_user_id"))
+
+    op.drop_table("setup_intents")
     with op.batch_alter_table("customers", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_customers_user_id"))
 
@@ -348,6 +371,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_prices_lookup_key"))
 
     op.drop_table("prices")
+    op.drop_table("payments_under_way")
     with op.batch_alter_table("payment_methods", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_payment_methods_customer_id"))
 
