@@ -100,7 +100,7 @@ class Deliveries:
                 time.sleep(SHUFFLE_WINDOW)
                 due = self._due()
                 random.shuffle(due)
-            for delivery in due[:1] if self.targets.mode != "shuffle" else due:
+            for delivery in due:
                 if not self.stopped:
                     self._attempt(delivery)
 

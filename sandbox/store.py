@@ -11,7 +11,8 @@ from typing import Any
 from sandbox.ids import random_text
 
 # What objects are looked up and filtered by; a document's own field of that name fills the column.
-COLUMNS = ("customer", "subscription", "invoice", "payment_intent", "product", "email", "lookup_key", "status")
+INDEXED = ("customer", "subscription", "invoice", "payment_intent", "product", "email", "lookup_key")
+COLUMNS = (*INDEXED, "status")  # too many share a status for an index to be of use
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -22,7 +23,7 @@ CREATE INDEX IF NOT EXISTS objects_by_type ON objects (type, sequence);
 {
     "".join(
         f"CREATE INDEX IF NOT EXISTS objects_by_{name} ON objects (type, {name}, sequence) WHERE {name} IS NOT NULL;"
-        for name in COLUMNS
+        for name in INDEXED
     )
 }
 CREATE TABLE IF NOT EXISTS events (
@@ -32,7 +33,7 @@ CREATE INDEX IF NOT EXISTS events_by_type ON events (type, sequence);
 CREATE TABLE IF NOT EXISTS deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, type TEXT NOT NULL, endpoint TEXT, url TEXT NOT NULL,
     state TEXT NOT NULL, created INTEGER NOT NULL, next_attempt INTEGER, attempts INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX IF NOT EXISTS deliveries_by_state ON deliveries (state, next_attempt);
+CREATE INDEX IF NOT EXISTS deliveries_by_state ON deliveries (state, id);
 CREATE INDEX IF NOT EXISTS deliveries_by_event ON deliveries (event);
 CREATE TABLE IF NOT EXISTS attempts (
     id INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, at INTEGER NOT NULL, status INTEGER, error TEXT);
