@@ -22,6 +22,7 @@ import db
 import ledger
 import mail
 import operations
+import staff_actions
 import sync
 from models import Checkout, Customer
 
@@ -93,7 +94,7 @@ def sync_command(customer: str | None) -> None:
 @click.option("--every", type=click.IntRange(1), help="Do it again every so many seconds, until stopped.")
 @with_appcontext
 def tick_command(every: int | None) -> None:
-    """Do what is due: events that failed, attempts that were given up, mails. Once a minute; safe twice at once."""
+    """Do what is due: failed events, forgotten attempts, mails, staff actions. Once a minute; safe twice at once."""
     stopped = threading.Event()
     if every:
         stop_on_signals(stopped)
@@ -124,6 +125,7 @@ def tick() -> None:
     cancel_dead_subscriptions()
     close_forgotten_attempts()
     mail.send_pending()
+    staff_actions.settle()
 
 
 def replay_waiting_invoices() -> None:

@@ -184,6 +184,13 @@ def customer_of(user_id: int) -> Customer | None:
     return db.session.scalars(query.order_by(Customer.known_from.desc()), execution_options=FRESH).first()
 
 
+def user_of(customer_id: str | None) -> User | None:
+    """The user behind a customer of Stripe's, if that is one of ours."""
+    return db.session.scalar(
+        sa.select(User).join(Customer, Customer.user_id == User.id).where(Customer.id == customer_id)
+    )
+
+
 def owner_of(subscription_id: str, user_id: int) -> str | None:
     """The customer behind a user's own subscription; None for one that is not theirs."""
     query = sa.select(Customer.id).join(Subscription, Subscription.customer_id == Customer.id)

@@ -18,8 +18,9 @@ FLOORS = [
     {"auth"},
     {"access"},
     {"readings"},
-    {"subscriptions", "catalog"},
-    {"checkout", "account", "members", "webhooks", "cli"},
+    {"subscriptions", "catalog", "staff_readings"},
+    {"staff_actions"},
+    {"checkout", "account", "staff", "members", "webhooks", "cli"},
     {"app"},
 ]
 
