@@ -256,7 +256,21 @@ class WebhookEvent(Base):
     attempts: Mapped[int] = mapped_column(default=1)
     error: Mapped[str | None] = mapped_column(sa.Text)
     request_id: Mapped[str | None] = mapped_column(sa.String(64))
-    received_at: Mapped[int] = mapped_column(Instant)
+    api_version: Mapped[str | None] = mapped_column(sa.String(64))
+    received_at: Mapped[int] = mapped_column(Instant, index=True)
+
+
+class SyncRun(Base):
+    """One row while `flask sync` is under way: how far it came, for the next to go on there."""
+
+    __tablename__ = "sync_runs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    runner: Mapped[str] = mapped_column(sa.String(64))  # who works on it; whoever is not named has to stop
+    started_at: Mapped[int] = mapped_column(Instant)  # by Stripe's clock
+    kind: Mapped[str] = mapped_column(sa.String(64))
+    cursor: Mapped[str | None] = mapped_column(Id)  # the last id that was looked at; empty before the first
+    found: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
 
 
 class Outbox(Base):

@@ -23,6 +23,20 @@ def upgrade() -> None:
         with op.get_context().autocommit_block():
             op.execute("PRAGMA journal_mode = WAL")
     op.create_table(
+        "entitlements",
+        sa.Column("customer_id", sa.String(length=255), nullable=False),
+        sa.Column("lookup_keys", sa.JSON(), nullable=False),
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("known_from", sa.BigInteger(), nullable=False),
+        sa.Column("known_to", sa.BigInteger(), nullable=False),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_entitlements")),
+    )
+    with op.batch_alter_table("entitlements", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_entitlements_customer_id"), ["customer_id"], unique=False)
+
+    op.create_table(
         "invoices",
         sa.Column("customer_id", sa.String(length=255), nullable=False),
         sa.Column("subscription_id", sa.String(length=255), nullable=True),
@@ -189,6 +203,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stripe_account")),
     )
     op.create_table(
+        "subscription_schedules",
+        sa.Column("customer_id", sa.String(length=255), nullable=False),
+        sa.Column("subscription_id", sa.String(length=255), nullable=True),
+        sa.Column("status", sa.String(length=64), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=True),
+        sa.Column("changes_at", sa.BigInteger(), nullable=True),
+        sa.Column("changes_to", sa.String(length=255), nullable=True),
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("known_from", sa.BigInteger(), nullable=False),
+        sa.Column("known_to", sa.BigInteger(), nullable=False),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscription_schedules")),
+    )
+    with op.batch_alter_table("subscription_schedules", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_subscription_schedules_customer_id"), ["customer_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_subscription_schedules_subscription_id"), ["subscription_id"], unique=False
+        )
+
+    op.create_table(
         "subscriptions",
         sa.Column("customer_id", sa.String(length=255), nullable=False),
         sa.Column("status", sa.String(length=20), nullable=False),
@@ -214,6 +249,16 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_subscriptions_customer_id"), ["customer_id"], unique=False)
 
     op.create_table(
+        "sync_runs",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("runner", sa.String(length=64), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("cursor", sa.String(length=255), nullable=True),
+        sa.Column("found", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sync_runs")),
+    )
+    op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("email", sa.String(length=255), nullable=False),
@@ -238,11 +283,13 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("request_id", sa.String(length=64), nullable=True),
+        sa.Column("api_version", sa.String(length=64), nullable=True),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_events")),
     )
     with op.batch_alter_table("webhook_events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_webhook_events_customer_id"), ["customer_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_webhook_events_received_at"), ["received_at"], unique=False)
         batch_op.create_index(
             "ix_webhook_events_unfinished",
             ["state", "received_at"],
@@ -271,7 +318,7 @@ def upgrade() -> None:
         "customers",
         sa.Column("user_id", sa.Integer(), nullable=True),
         sa.Column("email", sa.String(length=512), nullable=True),
-        sa.Column("name", sa.String(length=255), nullable=True),
+        sa.Column("name", sa.String(length=512), nullable=True),
         sa.Column("address", sa.JSON(), nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=True),
         sa.Column("default_payment_method", sa.String(length=255), nullable=True),
@@ -344,14 +391,21 @@ def downgrade() -> None:
             sqlite_where=sa.text("state IN ('failed', 'foreign')"),
             postgresql_where=sa.text("state IN ('failed', 'foreign')"),
         )
+        batch_op.drop_index(batch_op.f("ix_webhook_events_received_at"))
         batch_op.drop_index(batch_op.f("ix_webhook_events_customer_id"))
 
     op.drop_table("webhook_events")
     op.drop_table("users")
+    op.drop_table("sync_runs")
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_subscriptions_customer_id"))
 
     op.drop_table("subscriptions")
+    with op.batch_alter_table("subscription_schedules", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_subscription_schedules_subscription_id"))
+        batch_op.drop_index(batch_op.f("ix_subscription_schedules_customer_id"))
+
+    op.drop_table("subscription_schedules")
     op.drop_table("stripe_account")
     with op.batch_alter_table("staff_actions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_staff_actions_user_id"))
@@ -391,3 +445,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_invoices_customer_id_created")
 
     op.drop_table("invoices")
+    with op.batch_alter_table("entitlements", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_entitlements_customer_id"))
+
+    op.drop_table("entitlements")
