@@ -24,6 +24,7 @@ def change(world: World, subscription: Document, params: dict[str, Any], before:
     waiting: list[dict[str, Any]] = []
     if params.get("items"):
         waiting = _change_items(world, subscription, params["items"], at)
+        subscribing.plan_next(world, subscription)
     if params.get("trial_end") == "now" and subscription["status"] == "trialing":
         _end_trial(world, subscription, params, before, now)
         return
@@ -173,7 +174,6 @@ def _tell_and_collect(
     world.save(subscription)
     world.emit("customer.subscription.updated", subscription, before)
     world.emit("invoice.created", invoice)
-    subscribing.plan_next(world, subscription)
     invoicing.finalize(world, invoice)
     if invoice["status"] != "open" or behaviour == "default_incomplete":
         return
@@ -192,6 +192,7 @@ def _end_trial(world: World, subscription: Document, params: dict[str, Any], bef
         item["current_period_end"] = _period_end(world, subscription, item, now)
         world.save(item)
     world.unschedule(subscription, "warn_of_trial_end")
+    subscribing.plan_next(world, subscription)
     charged = [lines.for_period(world, subscription, item) for item in items]
     invoice = invoicing.draft(world, subscription, charged, "subscription_cycle", period)
     _tell_and_collect(world, subscription, invoice, params, before)
