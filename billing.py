@@ -192,7 +192,11 @@ def retrieve(kind: str, id: str, *, quick: bool = False) -> Answer:
         "payment_method": lambda v1: v1.payment_methods.retrieve(id),
         "product": lambda v1: v1.products.retrieve(id),
         "price": lambda v1: v1.prices.retrieve(id, {"expand": ["currency_options"]}),
+        "subscription_schedule": lambda v1: v1.subscription_schedules.retrieve(id),
+        "charge": lambda v1: v1.charges.retrieve(id),
     }
+    if kind == ENTITLEMENTS:
+        return entitlements_of(id, quick=quick)
     answer = ask(calls[kind], quick=quick)
     if kind == "subscription" and answer.object["items"]["has_more"]:
         items = pages(lambda v1, wanted: v1.subscription_items.list(wanted), subscription=id)
@@ -200,9 +204,29 @@ def retrieve(kind: str, id: str, *, quick: bool = False) -> Answer:
     return answer
 
 
+ENTITLEMENTS = "entitlements.active_entitlement_summary"
+
+
+def entitlements_of(customer_id: str, *, quick: bool = False) -> Answer:
+    """What a customer may use, in the shape of the summary that events carry."""
+    answer = ask(
+        lambda v1: v1.entitlements.active_entitlements.list({"customer": customer_id, "limit": PAGE}), quick=quick
+    )
+    return replace(answer, object={"object": ENTITLEMENTS, "customer": customer_id, "entitlements": answer.object})
+
+
 def retrieve_checkout(subscription_id: str) -> Answer:
     """A subscription with all that is needed to pay for it."""
     return ask(lambda v1: v1.subscriptions.retrieve(subscription_id, {"expand": SUBSCRIPTION_EXPAND}))
+
+
+def retrieve_setup_intent(id: str) -> Answer:
+    return ask(lambda v1: v1.setup_intents.retrieve(id))
+
+
+def retrieve_to_pay(invoice_id: str) -> Answer:
+    """An invoice with the secret that a browser needs to pay it."""
+    return ask(lambda v1: v1.invoices.retrieve(invoice_id, {"expand": ["confirmation_secret"]}))
 
 
 def invoice_intent(invoice_id: str) -> dict[str, Any] | None:
@@ -272,6 +296,15 @@ def update_subscription(subscription_id: str, values: params.SubscriptionUpdateP
 def cancel_subscription(subscription_id: str, values: params.SubscriptionCancelParams | None = None) -> Answer:
     """End it now. A DELETE, which is idempotent by nature: it takes no key."""
     return ask(lambda v1: v1.subscriptions.cancel(subscription_id, values or {}))
+
+
+def create_setup_intent(values: params.SetupIntentCreateParams, key: str) -> Answer:
+    return ask(lambda v1: v1.setup_intents.create(values, {"idempotency_key": key}))
+
+
+def pay_invoice(invoice_id: str, values: params.InvoicePayParams, key: str) -> Answer:
+    """Try to collect an open invoice now. Raises CardDeclined, also when the bank wants to ask the cardholder."""
+    return ask(lambda v1: v1.invoices.pay(invoice_id, values, {"idempotency_key": key}))
 
 
 def refund(payment_intent_id: str, key: str) -> Answer:

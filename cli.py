@@ -122,6 +122,7 @@ def stop_on_signals(stopped: threading.Event) -> None:
 def tick() -> None:
     """One round."""
     replay_waiting_invoices()
+    ledger.take_up()
     cancel_dead_subscriptions()
     close_forgotten_attempts()
     mail.send_pending()

@@ -13,6 +13,7 @@ import billing
 import clock
 import db
 import sync
+from copies import READERS, identity
 from models import Customer, PaymentMethod, WebhookEvent
 
 ID_LIMIT = 255
@@ -35,6 +36,8 @@ def owner(obj: dict[str, Any]) -> str | None:
     """The id of the customer that an object belongs to."""
     if obj["object"] == "customer":
         return str(obj["id"])
+    if obj["object"] == "dispute":  # names its charge alone
+        obj = billing.retrieve("charge", str(sync.id_of(obj["charge"])), quick=True).object
     customer = obj.get("customer")
     if isinstance(customer, dict):
         customer = customer.get("id")
@@ -56,63 +59,72 @@ def enter(
     tx: sa.Connection, event: dict[str, Any], customer_id: str | None, state: str, error: Exception | None = None
 ) -> None:
     """Write the ledger's row of an event. `done` commits together with the event's effect."""
-    row = {
+    about = {"id": event["id"], "type": event["type"], "created": event["created"]}
+    note(tx, about | {"object_id": identity(event["data"]["object"])}, customer_id, state, error)
+
+
+def note(
+    tx: sa.Connection, about: dict[str, Any], customer_id: str | None, state: str, error: Exception | None = None
+) -> None:
+    outcome = {
+        "customer_id": customer_id,
         "state": state,
         "error": repr(error)[:1000] if error else None,
         "request_id": getattr(error, "request_id", None),
         "received_at": clock.wall(),
     }
-    insert = db.insert(WebhookEvent).values(
-        id=event["id"],
-        type=event["type"],
-        created=event["created"],
-        object_id=event["data"]["object"].get("id"),
-        customer_id=customer_id,
-        attempts=1,
-        **row,
-    )
-    again = row | {"attempts": WebhookEvent.attempts + 1, "customer_id": customer_id}
-    done_already = WebhookEvent.state.in_(FINAL)
-    tx.execute(insert.on_conflict_do_update(index_elements=["id"], set_=again, where=sa.not_(done_already)))
+    row = {name: about[name] for name in ("id", "type", "created", "object_id")} | outcome
+    insert = db.insert(WebhookEvent).values(attempts=1, **row)
+    again = outcome | {"attempts": WebhookEvent.attempts + 1}
+    not_final = WebhookEvent.state.not_in(FINAL)
+    tx.execute(insert.on_conflict_do_update(index_elements=["id"], set_=again, where=not_final))
 
 
 def replay(event_id: str) -> str:
-    """Do again what an event in the ledger was about, asking Stripe for the object. Returns the new state."""
+    """Do again what an event in the ledger was about, asking Stripe how it stands. Returns the new state."""
     row = db.session.execute(sa.select(WebhookEvent.__table__).where(WebhookEvent.id == event_id)).mappings().one()
-    kind = kind_of(row["type"])
-    event = {
-        "id": row["id"],
-        "type": row["type"],
-        "created": row["created"],
-        "data": {"object": {"id": row["object_id"]}},
-    }
+
+    def settle(tx: sa.Connection, state: str = "done", error: Exception | None = None) -> None:
+        note(tx, dict(row), row["customer_id"], state, error)
+
     try:
-        sync.ask(kind, row["object_id"], settle=lambda tx: enter(tx, event, row["customer_id"], "done"), quick=False)
+        if kind := kind_of(row["type"]):
+            sync.ask(kind, row["object_id"], settle=settle, quick=False)
+        else:
+            # What it was about we keep no copy of; what it may have led to is the customer's.
+            sync.customer(row["customer_id"])
+            sync.only(settle)
     except (billing.BillingError, sync.Contended) as error:
-        with db.write() as tx:
-            enter(tx, event, row["customer_id"], "failed", error)
-        return "failed"
+        # Stripe takes a foreign event for delivered: it stays what it is, for `flask tick` to take up.
+        failed = "foreign" if row["state"] == "foreign" else "failed"
+        problem = error
+        sync.only(lambda tx: settle(tx, failed, problem))
+        return failed
     return "done"
 
 
-def take_up(customer_id: str) -> None:
-    """Bring into effect what came before the customer was ours."""
-    for event_id in unfinished(customer_id=customer_id):
+def take_up(customer_id: str | None = None) -> None:
+    """Bring into effect what came before a customer, or any, was ours."""
+    for event_id in unfinished(customer_id=customer_id, state="foreign"):
         replay(event_id)
 
 
-def kind_of(event_type: str) -> str:
-    """The kind of object that an event is about: "customer.subscription.updated" is about a subscription."""
-    return event_type.split(".")[-2]
+def kind_of(event_type: str) -> str | None:
+    """The kind of object that an event is about, if we keep copies of it.
+
+    "customer.subscription.updated" is about a subscription.
+    """
+    about = event_type.rpartition(".")[0]
+    return next((kind for kind in (about, about.rpartition(".")[2]) if kind in READERS), None)
 
 
-def unfinished(*, customer_id: str | None = None, event_type: str | None = None) -> list[str]:
-    """Events with something left to do, oldest first: failed ones, or those of a customer who became ours since."""
-    query = sa.select(WebhookEvent.id).order_by(WebhookEvent.received_at)
+def unfinished(*, customer_id: str | None = None, event_type: str | None = None, state: str = "failed") -> list[str]:
+    """Events with something left to do, oldest first: failed ones, or `foreign` ones of customers who are ours now."""
+    query = sa.select(WebhookEvent.id).where(WebhookEvent.state == state).order_by(WebhookEvent.received_at)
+    if state == "foreign":
+        query = query.where(sa.exists().where(Customer.id == WebhookEvent.customer_id))
     if customer_id:
-        query = query.where(WebhookEvent.customer_id == customer_id, WebhookEvent.state == "foreign")
-    else:
-        query = query.where(WebhookEvent.state == "failed")
+        query = query.where(WebhookEvent.customer_id == customer_id)
     if event_type:
         query = query.where(WebhookEvent.type == event_type)
     return list(db.session.scalars(query))

@@ -9,9 +9,8 @@ docs/decisions/001-one-rule-for-copies.md tells why each clause is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from operator import itemgetter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,29 +18,43 @@ import sqlalchemy as sa
 import billing
 import clock
 import db
-from models import Checkout, Customer, Invoice, PaymentMethod, Price, Product, Subscription, SubscriptionItem
+from copies import (
+    BOOKKEEPING,
+    ENTITLEMENTS,
+    INVOICE_RANK,
+    READERS,
+    Copy,
+    Row,
+    id_of,
+    identity,
+    read,
+    sorted_items,
+)
+from models import (
+    Checkout,
+    Customer,
+    Entitlements,
+    Invoice,
+    PaymentMethod,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionSchedule,
+)
+
+__all__ = ["ENDED", "Contended", "Copy", "Row", "ask", "customer", "event", "id_of", "learn", "note", "read"]
 
 TRIES = 5
 MARGIN = 2  # seconds that Stripe's clocks may be apart
 ENDED = ("canceled", "incomplete_expired")
-INVOICE_RANK = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
+OWNED = (Subscription, SubscriptionSchedule, Invoice, PaymentMethod, Entitlements)  # rows that are a customer's
+CATALOGUE = ("product", "price")
+GONE = ("customer.deleted", "product.deleted", "price.deleted", "invoice.deleted")  # their objects do not say so
 
-Row = dict[str, Any]
 Settle = Callable[[sa.Connection], None]  # what must be committed together with the effect
 
 
 class Contended(Exception):
     """A row changed under us as often as we tried: Stripe will send the event again."""
-
-
-@dataclass(frozen=True)
-class Copy:
-    """One object of Stripe's, as our columns."""
-
-    model: type[Any]
-    id: str
-    columns: Row
-    items: list[Row] | None = None  # a subscription's, replaced whole with it
 
 
 @dataclass(frozen=True)
@@ -51,149 +64,8 @@ class Held:
     version: int
     known_from: int
     known_to: int
+    gone: bool
     copy: Copy
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Reading Stripe's objects
-
-
-def read(obj: Row) -> Copy:
-    """Stripe's JSON as our columns. Raises KeyError or TypeError for a shape of another API version."""
-    if obj.get("deleted"):
-        raise KeyError("deleted")
-    model, columns = READERS[obj["object"]]
-    items = sorted_items(map(read_item, obj["items"]["data"])) if model is Subscription else None
-    return Copy(model, obj["id"], columns(obj), items)
-
-
-def read_product(obj: Row) -> Row:
-    metadata = obj["metadata"]
-    return {
-        "key": metadata.get("key"),
-        "name": obj["name"],
-        "description": obj["description"],
-        "active": obj["active"],
-        "opens": metadata.get("opens", metadata.get("key", "")).split(),
-        "features": [feature["name"] for feature in obj["marketing_features"] if feature.get("name")],
-    }
-
-
-def read_price(obj: Row) -> Row:
-    recurring = obj["recurring"] or {}
-    options = obj.get("currency_options") or {}
-    amounts = {currency: option["unit_amount"] for currency, option in options.items()}
-    return {
-        "product_id": obj["product"],
-        "lookup_key": obj["lookup_key"],
-        "active": obj["active"],
-        "currency": obj["currency"],
-        "unit_amount": obj["unit_amount"],
-        "interval": recurring.get("interval"),
-        "interval_count": recurring.get("interval_count"),
-        "currency_options": {obj["currency"]: obj["unit_amount"]} | amounts,
-    }
-
-
-def read_customer(obj: Row) -> Row:
-    return {
-        "email": obj["email"],
-        "name": obj["name"],
-        "address": obj["address"],
-        "currency": obj["currency"],
-        "default_payment_method": id_of(obj["invoice_settings"]["default_payment_method"]),
-        "delinquent": obj["delinquent"],
-    }
-
-
-def read_subscription(obj: Row) -> Row:
-    return {
-        "customer_id": id_of(obj["customer"]),
-        "status": obj["status"],
-        "created": obj["created"],
-        "currency": obj["currency"],
-        "cancel_at": obj["cancel_at"],
-        "cancel_at_period_end": obj["cancel_at_period_end"],
-        "canceled_at": obj["canceled_at"],
-        "ended_at": obj["ended_at"],
-        "trial_end": obj["trial_end"],
-        "latest_invoice": id_of(obj["latest_invoice"]),
-        "default_payment_method": id_of(obj["default_payment_method"]),
-        "pending_setup_intent": id_of(obj["pending_setup_intent"]),
-        "schedule": id_of(obj["schedule"]),
-    }
-
-
-def read_item(item: Row) -> Row:
-    price = item["price"]
-    recurring = price["recurring"] or {}
-    return {
-        "id": item["id"],
-        "price_id": price["id"],
-        "product_id": id_of(price["product"]),
-        "quantity": item.get("quantity"),
-        "unit_amount": price["unit_amount"],
-        "interval": recurring.get("interval"),
-        "interval_count": recurring.get("interval_count"),
-        "current_period_start": item["current_period_start"],
-        "current_period_end": item["current_period_end"],
-    }
-
-
-def read_invoice(obj: Row) -> Row:
-    details = (obj["parent"] or {}).get("subscription_details") or {}
-    return {
-        "customer_id": id_of(obj["customer"]),
-        "subscription_id": id_of(details.get("subscription")),
-        "status": obj["status"],
-        "billing_reason": obj["billing_reason"],
-        "number": obj["number"],
-        "created": obj["created"],
-        "currency": obj["currency"],
-        "total": obj["total"],
-        "amount_due": obj["amount_due"],
-        "amount_paid": obj["amount_paid"],
-        "amount_remaining": obj["amount_remaining"],
-        "attempt_count": obj["attempt_count"],
-        "next_payment_attempt": obj["next_payment_attempt"],
-        "finalized_at": obj["status_transitions"]["finalized_at"],
-        "hosted_invoice_url": obj.get("hosted_invoice_url"),
-        "invoice_pdf": obj.get("invoice_pdf"),
-    }
-
-
-def read_payment_method(obj: Row) -> Row:
-    details = obj.get(obj["type"]) or {}
-    return {
-        "customer_id": id_of(obj["customer"]),
-        "type": obj["type"],
-        "brand": details.get("display_brand") or details.get("brand"),
-        "last4": details.get("last4"),
-        "exp_month": details.get("exp_month"),
-        "exp_year": details.get("exp_year"),
-    }
-
-
-READERS: dict[str, tuple[type[Any], Callable[[Row], Row]]] = {
-    "product": (Product, read_product),
-    "price": (Price, read_price),
-    "customer": (Customer, read_customer),
-    "subscription": (Subscription, read_subscription),
-    "invoice": (Invoice, read_invoice),
-    "payment_method": (PaymentMethod, read_payment_method),
-}
-CATALOGUE = ("product", "price")
-GONE = ("customer.deleted", "product.deleted", "price.deleted")  # their objects do not say so themselves
-
-
-def sorted_items(items: Iterable[Row]) -> list[Row]:
-    return sorted(items, key=itemgetter("id"))
-
-
-def id_of(value: Any) -> str | None:
-    """The id of something that Stripe may have expanded."""
-    found: str | None = value["id"] if isinstance(value, dict) else value
-    return found
 
 
 def embedded(obj: Row) -> Iterator[Row]:
@@ -215,45 +87,103 @@ def event(event: Row, settle: Settle) -> None:
     obj, created = event["data"]["object"], event["created"]
     copy = snapshot(event)
     if copy is None:
-        return ask(obj["object"], obj["id"], created, settle)
+        return ask(obj["object"], str(identity(obj)), created, settle, last=last_seen(obj))
     if write_newer(copy, created, settle):
         return None
     for _ in range(TRIES):
         held = hold(copy.model, copy.id)
-        if held is None or created > held.known_to:
+        if held is not None and held.gone:
+            return ask(obj["object"], copy.id, created, settle)
+        if held is None or is_newer(held.known_to, created):
             if write_newer(copy, created, settle):
                 return None
         elif created < held.known_from:
-            return late(settle)
+            return only(settle)
         elif copy == held.copy:
             if touch(held, settle):
                 return None
         else:
-            return ask(obj["object"], obj["id"], created, settle)
+            return ask(obj["object"], copy.id, created, settle)
     raise Contended(copy.id)
+
+
+def heard(_event: Row, settle: Settle) -> None:
+    """Of what our tables have no column for: entered in the ledger, where staff see it."""
+    only(settle)
+
+
+def paid(event: Row, settle: Settle) -> None:
+    """A payment went through: its invoice's own events say so too. Ask only if our row, though newer, denies it."""
+    intent = event["data"]["object"]
+    invoice_id = (intent.get("payment_details") or {}).get("order_reference")
+    held = hold(Invoice, invoice_id) if isinstance(invoice_id, str) else None
+    if held and event["created"] < held.known_from and held.copy.columns["status"] != "paid":
+        return ask("invoice", held.copy.id, None, settle)
+    return only(settle)
 
 
 def snapshot(event: Row) -> Copy | None:
     """What the event says of its object, or None where only Stripe can tell.
 
     Test clocks run apart from `created`'s other users; other API versions have other fields; a price's event lacks its
-    currency_options; a long list of items is cut off.
+    currency_options; a long list is cut off.
     """
     obj = event["data"]["object"]
-    if str(event["api_version"]).rpartition(".")[2] != billing.TRAIN:
+    if not is_ours(event["api_version"]) or on_test_clock(obj):
         return None
-    if obj.get("test_clock") or obj["object"] == "price" or event["type"] in GONE:
+    if obj["object"] == "price" or event["type"] in GONE or is_cut_off(obj):
         return None
-    if obj["object"] == "subscription" and obj["items"]["has_more"]:
-        return None
+    return last_seen(obj)
+
+
+def last_seen(obj: Row) -> Copy | None:
+    """An event's object as our columns, however old; None for a shape that we can't read."""
     try:
         return read(obj)
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError):
         return None
 
 
-def ask(kind: str, id: str, created: int | None = None, settle: Settle | None = None, *, quick: bool = True) -> None:
-    """Ask Stripe for one object until the answer could be written over what was there before the question."""
+def is_ours(api_version: Any) -> bool:
+    return str(api_version).rpartition(".")[2] == billing.TRAIN
+
+
+def on_test_clock(obj: Row) -> bool:
+    return bool(obj.get("test_clock"))
+
+
+def is_cut_off(obj: Row) -> bool:
+    part = obj.get({"subscription": "items", ENTITLEMENTS: "entitlements"}.get(obj["object"], ""))
+    return isinstance(part, dict) and part.get("has_more") is not False
+
+
+def is_newer(known_to: Any, created: int) -> Any:
+    """Whether an event's snapshot is newer than all we may have; of two columns, or of two numbers."""
+    return known_to < created
+
+
+def bounds(answer: billing.Answer, created: int | None) -> dict[str, int]:
+    """Between which instants Stripe's state was what it answered to a question that an event of `created` led to."""
+    at_least = created or 0
+    return {
+        "known_from": max(answer.date - answer.took - MARGIN, at_least),
+        "known_to": max(answer.date, at_least) + MARGIN,
+    }
+
+
+def ask(
+    kind: str,
+    id: str,
+    created: int | None = None,
+    settle: Settle | None = None,
+    *,
+    quick: bool = True,
+    last: Copy | None = None,
+) -> None:
+    """Ask Stripe for one object until the answer could be written over what was there before the question.
+
+    `last` is kept of an object that is gone before we had a row of it, lest a late event brings it back.
+    """
     model = READERS[kind][0]
     for _ in range(TRIES):
         held = hold(model, id)
@@ -261,9 +191,12 @@ def ask(kind: str, id: str, created: int | None = None, settle: Settle | None = 
         try:
             answer = billing.retrieve(kind, id, quick=quick)
         except billing.Missing:
-            written = write_gone(model, id, version, settle)
+            written = write_gone(model, id, version, settle, last, created)
         else:
-            written = bring(answer, answer.object, version, created, settle)
+            if answer.object.get("deleted"):
+                written = write_gone(model, id, version, settle, last, created)
+            else:
+                written = bring(answer, answer.object, version, created, settle)
         if written:
             return
     raise Contended(id)
@@ -272,8 +205,7 @@ def ask(kind: str, id: str, created: int | None = None, settle: Settle | None = 
 def note(customer_id: str) -> dict[str, int]:
     """The version of every row of a customer; to be taken before a call whose answer `learn` gets."""
     queries = [sa.select(Customer.id, Customer.version).where(Customer.id == customer_id)] + [
-        sa.select(model.id, model.version).where(model.customer_id == customer_id)
-        for model in (Subscription, Invoice, PaymentMethod)
+        sa.select(model.id, model.version).where(model.customer_id == customer_id) for model in OWNED
     ]
     return {row.id: row.version for row in db.session.execute(sa.union_all(*queries))}
 
@@ -305,16 +237,20 @@ def bring(answer: billing.Answer, obj: Row, version: int, created: int | None, s
 def customer(customer_id: str) -> None:
     """Make all our rows of a customer equal to Stripe's, also those that no list shows."""
     ask("customer", customer_id, quick=False)
+    ask(ENTITLEMENTS, customer_id, quick=False)
     noted = note(customer_id)
     shown = {customer_id}
+    schedules = set()
     for pages in (billing.subscriptions_of, billing.invoices_of, billing.payment_methods_of):
         for page in pages(customer_id):
             learn(noted, page, *page.object["data"])
             shown |= {obj["id"] for obj in page.object["data"]}
-    for kind in ("subscription", "invoice", "payment_method"):
+            schedules |= {str(id_of(obj["schedule"])) for obj in page.object["data"] if obj.get("schedule")}
+    for kind in ("subscription", "subscription_schedule", "invoice", "payment_method"):
         model = READERS[kind][0]
         left = sa.select(model.id).where(model.customer_id == customer_id, model.deleted_at.is_(None))
-        for id in set(db.session.scalars(left)) - shown:
+        wanted = set(db.session.scalars(left)) | (schedules if model is SubscriptionSchedule else set())
+        for id in wanted - shown:
             ask(kind, id, quick=False)
 
 
@@ -335,9 +271,9 @@ def hold(model: type[Any], id: str) -> Held | None:
         items = sorted_items(
             {name: value for name, value in item.items() if name != "subscription_id"} for item in found
         )
-    bookkeeping = ("id", "version", "known_from", "known_to", "deleted_at", "user_id")
-    columns = {name: value for name, value in row.items() if name not in bookkeeping}
-    return Held(row["version"], row["known_from"], row["known_to"], Copy(model, id, columns, items))
+    columns = {name: value for name, value in row.items() if name not in BOOKKEEPING}
+    gone = row["deleted_at"] is not None
+    return Held(row["version"], row["known_from"], row["known_to"], gone, Copy(model, id, columns, items))
 
 
 def write_newer(copy: Copy, created: int, settle: Settle) -> bool:
@@ -347,7 +283,7 @@ def write_newer(copy: Copy, created: int, settle: Settle) -> bool:
     upsert = insert.on_conflict_do_update(
         index_elements=["id"],
         set_=changes(copy) | {"version": table.c.version + 1, "known_from": created, "known_to": created},
-        where=table.c.known_to < created,
+        where=sa.and_(is_newer(table.c.known_to, created), table.c.deleted_at.is_(None)),
     )
     with db.write() as tx:
         if not tx.execute(upsert).rowcount:
@@ -361,24 +297,18 @@ def write_answer(answer: billing.Answer, obj: Row, version: int, created: int | 
     """Write what Stripe answered if our row is still at `version` (0: absent)."""
     if obj.get("deleted"):
         return write_gone(READERS[obj["object"]][0], obj["id"], version, settle)
-    copy = read(obj)
-    at_least = created or 0
-    bounds = {
-        "known_from": max(answer.date - answer.took - MARGIN, at_least),
-        "known_to": max(answer.date, at_least) + MARGIN,
-        "deleted_at": None,
-    }
-    return write_unchanged(copy, version, bounds, settle)
+    return write_unchanged(read(obj), version, bounds(answer, created) | {"deleted_at": None}, settle)
 
 
-def write_unchanged(copy: Copy, version: int, bounds: Row, settle: Settle | None) -> bool:
+def write_unchanged(copy: Copy, version: int, marks: Row, settle: Settle | None) -> bool:
+    """Write over the row that is still at `version`; 0 is the version of a row that is not there."""
     table = copy.model.__table__
     statement: Any
     if version:
-        statement = sa.update(table).where(table.c.id == copy.id, table.c.version == version)
-        statement = statement.values(version=version + 1, **changes(copy), **bounds)
+        statement = at_version(table, copy.id, version)
+        statement = statement.values(version=version + 1, **changes(copy), **marks)
     else:
-        statement = db.insert(copy.model).values(id=copy.id, **copy.columns, **bounds).on_conflict_do_nothing()
+        statement = db.insert(copy.model).values(id=copy.id, **copy.columns, **marks).on_conflict_do_nothing()
     with db.write() as tx:
         if not tx.execute(statement).rowcount:
             return False
@@ -388,26 +318,47 @@ def write_unchanged(copy: Copy, version: int, bounds: Row, settle: Settle | None
     return True
 
 
-def write_gone(model: type[Any], id: str, version: int, settle: Settle | None) -> bool:
-    """Stripe no longer has it: mark our row, if we have one. A gone subscription counts as canceled."""
+def at_version(table: Any, id: str, version: int) -> Any:
+    return sa.update(table).where(table.c.id == id, table.c.version == version)
+
+
+def write_gone(
+    model: type[Any],
+    id: str,
+    version: int,
+    settle: Settle | None,
+    last: Copy | None = None,
+    created: int | None = None,
+) -> bool:
+    """Stripe no longer has it: mark our row, if we have one or can make one of what was last seen.
+
+    A gone subscription counts as canceled.
+    """
     table = model.__table__
+    if not version and last is not None:
+        marks = {"known_from": created or 0, "known_to": created or 0, "deleted_at": clock.wall()}
+        return write_unchanged(ended(last), 0, marks, settle)
     values: Row = {"deleted_at": clock.wall(), "version": version + 1}
     if model is Subscription:
         values["status"] = sa.case((table.c.status.in_(ENDED), table.c.status), else_="canceled")
-    gone = sa.update(table).where(table.c.id == id, table.c.version == version).values(values)
     there = sa.select(table.c.id).where(table.c.id == id)
     with db.write() as tx:
-        if not tx.execute(gone).rowcount and tx.execute(there).first():
+        if not tx.execute(at_version(table, id, version).values(values)).rowcount and tx.execute(there).first():
             return False
         if settle:
             settle(tx)
     return True
 
 
+def ended(copy: Copy) -> Copy:
+    if copy.model is not Subscription or copy.columns["status"] in ENDED:
+        return copy
+    return replace(copy, columns=copy.columns | {"status": "canceled"})
+
+
 def touch(held: Held, settle: Settle | None) -> bool:
     """We have it already; whoever asked before us must still start over."""
-    table = held.copy.model.__table__
-    statement = sa.update(table).where(table.c.id == held.copy.id, table.c.version == held.version)
+    statement = at_version(held.copy.model.__table__, held.copy.id, held.version)
     with db.write() as tx:
         if not tx.execute(statement.values(version=held.version + 1)).rowcount:
             return False
@@ -416,7 +367,8 @@ def touch(held: Held, settle: Settle | None) -> bool:
     return True
 
 
-def late(settle: Settle) -> None:
+def only(settle: Settle) -> None:
+    """Late, or nothing to write: what must be committed with it all the same."""
     with db.write() as tx:
         settle(tx)
 
@@ -440,7 +392,8 @@ def write_dependents(tx: sa.Connection, copy: Copy) -> None:
     if copy.items is None:
         return
     tx.execute(sa.delete(SubscriptionItem).where(SubscriptionItem.subscription_id == copy.id))
-    tx.execute(sa.insert(SubscriptionItem), [item | {"subscription_id": copy.id} for item in copy.items])
+    if copy.items:
+        tx.execute(sa.insert(SubscriptionItem), [item | {"subscription_id": copy.id} for item in copy.items])
     if copy.columns["status"] != "incomplete" and not copy.columns["pending_setup_intent"]:
         over = sa.update(Checkout).where(Checkout.subscription_id == copy.id, Checkout.state == "open")
         tx.execute(over.values(state="closed"))

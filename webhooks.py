@@ -14,9 +14,9 @@ from flask import Blueprint, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 import billing
-import db
 import ledger
 import sync
+from copies import identity
 
 webhooks = Blueprint("webhooks", __name__)
 
@@ -44,17 +44,40 @@ HANDLERS: dict[str, Callable[[dict[str, Any], sync.Settle], None]] = {
     "customer.subscription.pending_update_expired": sync.event,
     "invoice.created": sync.event,
     "invoice.finalized": sync.event,
+    "invoice.finalization_failed": sync.event,
     "invoice.updated": sync.event,
     "invoice.paid": sync.event,
     "invoice.payment_succeeded": sync.event,
     "invoice.payment_failed": sync.event,
     "invoice.payment_action_required": sync.event,
+    "invoice.overdue": sync.event,
+    "invoice.overpaid": sync.event,
+    "invoice.sent": sync.event,
     "invoice.voided": sync.event,
     "invoice.marked_uncollectible": sync.event,
+    "invoice.deleted": sync.event,
     "payment_method.attached": sync.event,
     "payment_method.updated": sync.event,
     "payment_method.automatically_updated": sync.event,
     "payment_method.detached": sync.event,
+    "payment_intent.processing": sync.heard,
+    "payment_intent.succeeded": sync.paid,
+    "payment_intent.payment_failed": sync.heard,
+    "setup_intent.succeeded": sync.heard,
+    "charge.refunded": sync.heard,
+    "charge.dispute.created": sync.heard,
+    "charge.dispute.updated": sync.heard,
+    "charge.dispute.closed": sync.heard,
+    "charge.dispute.funds_withdrawn": sync.heard,
+    "charge.dispute.funds_reinstated": sync.heard,
+    "entitlements.active_entitlement_summary.updated": sync.event,
+    "subscription_schedule.created": sync.event,
+    "subscription_schedule.updated": sync.event,
+    "subscription_schedule.expiring": sync.event,
+    "subscription_schedule.completed": sync.event,
+    "subscription_schedule.released": sync.event,
+    "subscription_schedule.aborted": sync.event,
+    "subscription_schedule.canceled": sync.event,
 }
 
 
@@ -90,30 +113,38 @@ def take(event: dict[str, Any]) -> tuple[dict[str, str], int]:
     obj = event["data"]["object"]
     handler = HANDLERS.get(event["type"])
     other_mode = event["livemode"] != (current_app.config["STRIPE_MODE"] == "live")
-    if other_mode or handler is None or "id" not in obj:
-        with db.write() as tx:
-            ledger.enter(tx, event, None, "ignored")
+    if other_mode or handler is None or not is_about(event["type"], obj):
+        enter(event, None, "ignored")
         return {"status": "ignored"}, 200
-    customer_id = ledger.owner(obj)
-    if not ledger.is_ours(obj, customer_id):
-        with db.write() as tx:
-            ledger.enter(tx, event, customer_id, "foreign")
-        # Who became ours just now took up the foreign rows that were there: perhaps not this one yet.
-        if not ledger.is_ours(obj, customer_id):
-            return {"status": "not ours"}, 200
+    customer_id = None
     try:
+        customer_id = ledger.owner(obj)
+        if not ledger.is_ours(obj, customer_id):
+            enter(event, customer_id, "foreign")
+            # Who became ours just now took up the foreign rows that were there: perhaps not this one yet.
+            if not ledger.is_ours(obj, customer_id):
+                return {"status": "not ours"}, 200
         handler(event, lambda tx: ledger.enter(tx, event, customer_id, "done"))
     except Exception as error:
         return failed(event, customer_id, error)
     return {"status": "done"}, 200
 
 
+def is_about(event_type: str, obj: dict[str, Any]) -> bool:
+    """Whether an event's object is what its type promises, so far as we keep copies of it."""
+    kind = ledger.kind_of(event_type)
+    return kind is None or (obj["object"] == kind and ledger.is_name(identity(obj)))
+
+
+def enter(event: dict[str, Any], customer_id: str | None, state: str, error: Exception | None = None) -> None:
+    sync.only(lambda tx: ledger.enter(tx, event, customer_id, state, error))
+
+
 def failed(event: dict[str, Any], customer_id: str | None, error: Exception) -> tuple[dict[str, str], int]:
     """Note why, in a transaction of its own, and have Stripe send it again."""
     expected = isinstance(error, billing.Unavailable | sync.Contended)
     current_app.logger.error("webhook %s %s failed: %r", event["id"], event["type"], error, exc_info=not expected)
-    with db.write() as tx:
-        ledger.enter(tx, event, customer_id, "failed", error)
+    enter(event, customer_id, "failed", error)
     # Stripe waits for this one before it charges a renewal: `flask tick` asks for the invoice instead.
     if event["type"] == "invoice.created" and isinstance(error, billing.Unavailable):
         return {"status": "later"}, 200

@@ -13,6 +13,7 @@ OWN = {file.stem for file in APP}
 FLOORS = [
     {"config", "clock", "db", "formatting"},
     {"models", "billing"},
+    {"copies"},
     {"errors", "operations", "sync", "mail", "logs", "health"},
     {"ledger", "throttle"},
     {"auth"},
