@@ -19,6 +19,7 @@ from flask import Flask, current_app
 from stripe import params as params  # its types are part of this module's face
 
 import db
+import pace
 
 API_VERSION = stripe.api_version  # the SDK's own; its train is the one of Stripe.js
 TRAIN = API_VERSION.rpartition(".")[2]
@@ -124,6 +125,12 @@ def make_client(key: str, api_base: str, timeout: int, retries: int) -> stripe.S
 
 def ask(call: Callable[[stripe.V1Services], Any], *, quick: bool = False) -> Answer:
     """Make one call and return its answer. Raises BillingError's children, never Stripe's own."""
+    pacer = pace.current()
+    once = functools.partial(_ask_once, call, quick)
+    return pacer.call(once, Busy) if pacer else once()
+
+
+def _ask_once(call: Callable[[stripe.V1Services], Any], quick: bool) -> Answer:
     assert not db.writing(), "no call to Stripe while a write is open"
     client: stripe.StripeClient = current_app.extensions["shop.stripe"][quick]
     started = time.monotonic()
@@ -149,7 +156,8 @@ def translated(error: stripe.StripeError) -> BillingError:
         return CardDeclined(error.user_message, stripe_code=error.code, request_id=request_id)
     if status == 429:
         busy = Busy(request_id=request_id)
-        busy.retry_after = 5
+        after = (error.headers or {}).get("Retry-After", "")
+        busy.retry_after = int(after) if after.isdigit() else 5
         return busy
     if error.code == "resource_missing" or status == 404:
         return Missing(stripe_code=error.code, param=getattr(error, "param", None), request_id=request_id)
@@ -273,6 +281,36 @@ def account() -> Answer:
     return ask(lambda v1: v1.accounts.retrieve_current())
 
 
+# Lists over everybody, a page at a time, newest first.
+
+
+def customers(**filters: Any) -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.customers.list(wanted), **filters)
+
+
+def subscriptions(**filters: Any) -> Iterator[Answer]:
+    """Ended ones too."""
+    return pages(lambda v1, wanted: v1.subscriptions.list(wanted), status="all", **filters)
+
+
+def subscription_schedules(**filters: Any) -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.subscription_schedules.list(wanted), **filters)
+
+
+def invoices(**filters: Any) -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.invoices.list(wanted), **filters)
+
+
+def events(**filters: Any) -> Iterator[Answer]:
+    """Events of the last 30 days."""
+    return pages(lambda v1, wanted: v1.events.list(wanted), **filters)
+
+
+def event(id: str) -> Answer:
+    """One event of the last 30 days. Raises Missing."""
+    return ask(lambda v1: v1.events.retrieve(id))
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Changes. `key` is a stored operation id: the same key and parameters never happen twice.
 
@@ -320,8 +358,8 @@ def refund(payment_intent_id: str, key: str) -> Answer:
 # Catalogue
 
 
-def products() -> Iterator[Answer]:
-    return pages(lambda v1, wanted: v1.products.list(wanted))
+def products(**filters: Any) -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.products.list(wanted), **filters)
 
 
 def prices(**filters: Any) -> Iterator[Answer]:

@@ -11,7 +11,7 @@ OWN = {file.stem for file in APP}
 
 # What a room may import of ours, lowest first. A room sees only rooms before it.
 FLOORS = [
-    {"config", "clock", "db", "formatting"},
+    {"config", "clock", "db", "formatting", "pace"},
     {"models", "billing"},
     {"copies"},
     {"errors", "operations", "sync", "mail", "logs", "health"},
