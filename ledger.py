@@ -17,6 +17,7 @@ from copies import READERS, identity
 from models import Customer, PaymentMethod, WebhookEvent
 
 ID_LIMIT = 255
+VERSION_LIMIT = 64
 FINAL = ("done", "ignored")
 
 
@@ -59,7 +60,7 @@ def enter(
     tx: sa.Connection, event: dict[str, Any], customer_id: str | None, state: str, error: Exception | None = None
 ) -> None:
     """Write the ledger's row of an event. `done` commits together with the event's effect."""
-    about = {"id": event["id"], "type": event["type"], "created": event["created"]}
+    about = {name: event[name] for name in ("id", "type", "created", "api_version")}
     note(tx, about | {"object_id": identity(event["data"]["object"])}, customer_id, state, error)
 
 
@@ -74,6 +75,7 @@ def note(
         "received_at": clock.wall(),
     }
     row = {name: about[name] for name in ("id", "type", "created", "object_id")} | outcome
+    row["api_version"] = str(about["api_version"])[:VERSION_LIMIT] if is_name(about["api_version"]) else None
     insert = db.insert(WebhookEvent).values(attempts=1, **row)
     again = outcome | {"attempts": WebhookEvent.attempts + 1}
     not_final = WebhookEvent.state.not_in(FINAL)
