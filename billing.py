@@ -215,6 +215,14 @@ def retrieve(kind: str, id: str, *, quick: bool = False) -> Answer:
 ENTITLEMENTS = "entitlements.active_entitlement_summary"
 
 
+def has_features() -> bool:
+    """Whether the account has features at all, without which nobody is entitled to any."""
+    try:
+        return bool(ask(lambda v1: v1.entitlements.features.list({"limit": 1})).object["data"])
+    except Missing:
+        return False
+
+
 def entitlements_of(customer_id: str, *, quick: bool = False) -> Answer:
     """What a customer may use, in the shape of the summary that events carry."""
     answer = ask(
@@ -291,10 +299,6 @@ def customers(**filters: Any) -> Iterator[Answer]:
 def subscriptions(**filters: Any) -> Iterator[Answer]:
     """Ended ones too."""
     return pages(lambda v1, wanted: v1.subscriptions.list(wanted), status="all", **filters)
-
-
-def subscription_schedules(**filters: Any) -> Iterator[Answer]:
-    return pages(lambda v1, wanted: v1.subscription_schedules.list(wanted), **filters)
 
 
 def invoices(**filters: Any) -> Iterator[Answer]:

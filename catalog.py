@@ -279,15 +279,23 @@ class WrongDatabase(click.ClickException):
 def claim_database() -> None:
     """Note which Stripe account and mode this database belongs to. Raises WrongDatabase if it is another's."""
     config = current_app.config
-    account = billing.account().object["id"]
+    account = check_database().object["id"]
     mine = {"account_id": account, "mode": config["STRIPE_MODE"], "api_base": config["STRIPE_API_BASE"]}
     with db.write() as tx:
         tx.execute(db.insert(StripeAccount).values(id=1, **mine).on_conflict_do_nothing())
-    row = db.session.execute(sa.select(StripeAccount.account_id, StripeAccount.mode)).one()
-    if (row.account_id, row.mode) != (account, config["STRIPE_MODE"]):
+
+
+def check_database() -> billing.Answer:
+    """Ask Stripe whose key we have. Raises WrongDatabase if this database is known to be another account's."""
+    config = current_app.config
+    answer = billing.account()
+    account = answer.object["id"]
+    row = db.session.execute(sa.select(StripeAccount.account_id, StripeAccount.mode)).first()
+    if row and (row.account_id, row.mode) != (account, config["STRIPE_MODE"]):
         raise WrongDatabase(
             f"this database belongs to the Stripe account {row.account_id} ({row.mode} mode), but the key in your "
             f"settings to {account} ({config['STRIPE_MODE']} mode).\n"
             f"Either use that account's keys again, or give this one a database of its own: set DATABASE_URL, or move "
             f"{sa.make_url(config['DATABASE_URL']).render_as_string()} away."
         )
+    return answer
