@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from playwright.sync_api import FrameLocator, Page, expect
 
 from tests.shop import PASSWORD
@@ -74,16 +72,10 @@ class Person:
 
     def challenge(self, answer: str) -> Person:
         """Answer the bank's page: "Complete" or "Fail"."""
-        for frame in _frames_with(self.page, re.compile("3ds")):
-            frame.get_by_role("button", name=answer, exact=False).first.click()
-            return self
-        raise AssertionError("no challenge on the page")
+        page = self.page.frame_locator('iframe[src*="/3ds/challenge"]')
+        page.get_by_role("button", name=answer, exact=True).click()
+        return self
 
     def sees_welcome(self) -> None:
         self.page.wait_for_url("**/complete**")
         expect(self.page.get_by_role("heading", name="You’re in")).to_be_visible()
-
-
-def _frames_with(page: Page, url: re.Pattern[str]):
-    page.wait_for_selector('iframe[src*="3ds"]')
-    return [frame for frame in page.frames if url.search(frame.url)]
