@@ -1,0 +1,124 @@
+"""Staff pages: finding customers, seeing why, acting on record; the ledger."""
+
+import time
+
+import pytest
+import sqlalchemy as sa
+
+import auth
+import clock
+import db
+import staff_actions
+from models import Customer, StaffAction, Subscription, User, WebhookEvent
+from tests.shop import PASSWORD, pay
+
+
+def staff_member(shop, email="staff@example.com"):
+    """Somebody whom `flask staff add` has made staff, signed in."""
+    with shop.app.app_context():
+        password = auth.create_staff(email)
+    visitor = shop.visitor()
+    assert visitor.submit("/login", email=email, password=password).status_code == 200
+    return visitor
+
+
+@pytest.fixture
+def sam(shop):
+    """Sam is staff."""
+    return staff_member(shop)
+
+
+@pytest.fixture
+def alice(shop):
+    """Alice has Premium."""
+    alice = shop.member()
+    attempt = alice.subscribe("premium_monthly")
+    pay(shop.sandbox, attempt["clientSecret"])
+    shop.settle()
+    alice.subscription = attempt["subscriptionId"]
+    alice.id = user_id(shop, "alice@example.com")
+    return alice
+
+
+def user_id(shop, email):
+    return next(row["id"] for row in shop.rows(User) if row["email"] == email)
+
+
+def act(visitor, customer, what, **fields):
+    """Press a button of a customer's page; says the page that comes then."""
+    return visitor.submit(f"/staff/customers/{customer.id}/{what}", **fields)
+
+
+def cancel(visitor, customer, when="period_end", reason="They asked by phone."):
+    return act(visitor, customer, "cancel", subscription=customer.subscription, when=when, reason=reason)
+
+
+def actions(shop):
+    return sorted(shop.rows(StaffAction), key=lambda row: row["started_at"])
+
+
+def at_stripe(shop, customer):
+    return shop.sandbox.client.v1.subscriptions.retrieve(customer.subscription)
+
+
+# Finding
+
+
+@pytest.mark.parametrize("asked", ["alice@example.com", "ALICE@example.com", "lice@ex", "example"])
+def test_a_customer_is_found_by_a_part_of_the_address(alice, sam, asked):
+    """Whole or not, in any case."""
+    page = sam.get("/staff/customers", params={"q": asked}).text
+
+    assert f'href="/staff/customers/{alice.id}">alice@example.com</a>' in page
+
+
+def test_a_customer_is_found_by_name_and_by_whole_ids(alice, sam, shop):
+    """What support has at hand: a name, Stripe's ids."""
+    (customer,) = shop.rows(Customer)
+    shop.sandbox.client.v1.customers.update(customer["id"], {"name": "Alice Liddell"})
+    shop.settle()
+
+    for asked in ("liddell", customer["id"], alice.subscription):
+        page = sam.get("/staff/customers", params={"q": asked}).text
+        assert "alice@example.com" in page
+        assert "staff@example.com" not in page
+
+
+@pytest.mark.parametrize("asked", ["nobody", "cus_x", "sub_x", "%", "_", "\0", "'--", "x" * 5000])
+def test_who_is_not_there_is_not_found(alice, sam, asked):
+    """The empty state; signs with a meaning in SQL have none here."""
+    page = sam.get("/staff/customers", params={"q": asked})
+
+    assert page.status_code == 200
+    assert ("Nobody is called that" in page.text) == (asked != "\0")
+
+
+def test_the_list_is_paged(shop, sam):
+    """25 a page, newest first."""
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(
+            sa.insert(User),
+            [
+                {"email": f"p{n:02}@example.com", "password": None, "active": True, "fs_uniquifier": str(n), "is_staff": False}
+                for n in range(30)
+            ],
+        )
+
+    first, second = (sam.get("/staff/customers", params={"q": "p", "page": page}).text for page in (1, 2))
+
+    assert first.count(">p") - first.count(">p<") >= 25
+    assert ("p29@" in first, "p29@" in second) == (True, False)
+    assert ("p00@" in first, "p00@" in second) == (False, True)
+    assert "page=2" in first
+    assert "page=3" not in second
+
+
+def test_people_who_are_no_customers_yet_have_a_page_too(shop, sam):
+    """Signed up, nothing at Stripe."""
+    shop.member("bob@example.com")
+
+    page = sam.get(f"/staff/customers/{user_id(shop, 'bob@example.com')}").text
+
+    assert "Nothing yet" in page
+    assert "You have no subscription." in page
+    assert "Copy anew from Stripe" not in page
