@@ -236,6 +236,24 @@ def retrieve_checkout(subscription_id: str) -> Answer:
     return ask(lambda v1: v1.subscriptions.retrieve(subscription_id, {"expand": SUBSCRIPTION_EXPAND}))
 
 
+CHANGE_EXPAND = [
+    "latest_invoice.confirmation_secret",
+    "default_payment_method",
+    "customer.invoice_settings.default_payment_method",
+    "schedule",
+]
+
+
+def retrieve_to_change(subscription_id: str) -> Answer:
+    """A subscription with all that decides whether and how its plan can be changed."""
+    return ask(lambda v1: v1.subscriptions.retrieve(subscription_id, {"expand": CHANGE_EXPAND}))
+
+
+def preview_invoice(values: params.InvoiceCreatePreviewParams) -> Answer:
+    """The invoice that a change would make. Changes nothing."""
+    return ask(lambda v1: v1.invoices.create_preview(values))
+
+
 def retrieve_setup_intent(id: str) -> Answer:
     return ask(lambda v1: v1.setup_intents.retrieve(id))
 
@@ -349,13 +367,29 @@ def pay_invoice(invoice_id: str, values: params.InvoicePayParams, key: str) -> A
     return ask(lambda v1: v1.invoices.pay(invoice_id, values, {"idempotency_key": key}))
 
 
-def refund(payment_intent_id: str, key: str) -> Answer:
-    """Give back all of a payment."""
-    return ask(
-        lambda v1: v1.refunds.create(
-            {"payment_intent": payment_intent_id, "reason": "requested_by_customer"}, {"idempotency_key": key}
-        )
-    )
+def void_invoice(invoice_id: str, key: str) -> Answer:
+    return ask(lambda v1: v1.invoices.void_invoice(invoice_id, {}, {"idempotency_key": key}))
+
+
+def create_schedule(values: params.SubscriptionScheduleCreateParams, key: str) -> Answer:
+    return ask(lambda v1: v1.subscription_schedules.create(values, {"idempotency_key": key}))
+
+
+def update_schedule(schedule_id: str, values: params.SubscriptionScheduleUpdateParams, key: str) -> Answer:
+    return ask(lambda v1: v1.subscription_schedules.update(schedule_id, values, {"idempotency_key": key}))
+
+
+def release_schedule(schedule_id: str, key: str) -> Answer:
+    """The subscription goes on as it is, without the changes that were to come."""
+    return ask(lambda v1: v1.subscription_schedules.release(schedule_id, {}, {"idempotency_key": key}))
+
+
+def refund(payment_intent_id: str, key: str, amount: int | None = None) -> Answer:
+    """Give back all of a payment, or `amount` of it in the currency's smallest unit."""
+    values: params.RefundCreateParams = {"payment_intent": payment_intent_id, "reason": "requested_by_customer"}
+    if amount is not None:
+        values["amount"] = amount
+    return ask(lambda v1: v1.refunds.create(values, {"idempotency_key": key}))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

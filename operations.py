@@ -30,12 +30,12 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def begin(kind: str, subject: str, params: dict[str, Any]) -> Open:
+def begin(kind: str, subject: str, params: dict[str, Any], *, id: str | None = None) -> Open:
     """The open operation of this kind on `subject`, or a new one with `params`.
 
     One that is older than Stripe keeps keys is given up, and the caller must look at Stripe first.
     """
-    id = new_id()
+    id = id or new_id()
     row = {"id": id, "kind": kind, "subject": subject, "params": params, "state": "open", "started_at": clock.wall()}
     same = (Operation.kind == kind, Operation.subject == subject, Operation.state == "open")
     with db.write() as tx:

@@ -229,14 +229,17 @@ def _cancel(row: Checkout, subscription: Row, user: User) -> str | None:
     return give_back(invoice["id"], user)
 
 
-def give_back(invoice_id: str, user: User) -> str:
-    """Refund a payment that nothing is given for, once, on record. Returns what to tell the customer."""
+def give_back(invoice_id: str, user: User, amount: int | None = None) -> str:
+    """Refund a payment, or the `amount` of it, that nothing is given for: once, on record.
+
+    Returns what to tell the customer.
+    """
     intent = billing.invoice_intent(invoice_id)
     if intent is None:
         return ""
     operation = operations.begin("refund", invoice_id, {"payment_intent": intent["id"], "user_id": user.id})
     try:
-        billing.refund(operation.params["payment_intent"], operation.id)
+        billing.refund(operation.params["payment_intent"], operation.id, amount)
     except billing.Refused as error:
         if error.stripe_code != "charge_already_refunded":
             operations.end(operation.id, "failed", str(error))
@@ -393,7 +396,7 @@ def cancel(
 
     Returns the subscription as Stripe has it now. Raises Problem (404) for another customer's.
     """
-    customer_id = _own(user, subscription_id)
+    customer_id = own(user, subscription_id)
     noted = sync.note(customer_id)
     try:
         answer = billing.retrieve_checkout(subscription_id)
@@ -403,6 +406,7 @@ def cancel(
         if subscription["status"] in sync.ENDED or (at_period_end and stops_already):
             return subscription
         details = {name: value for name, value in (("feedback", reason), ("comment", comment)) if value}
+        drop_schedule(subscription, customer_id)
         noted = sync.note(customer_id)
         if at_period_end and subscription["status"] != "incomplete":
             stop: Row = {"cancel_at_period_end": True, "cancellation_details": details}
@@ -420,7 +424,7 @@ def cancel(
 
 def resume(user: User, subscription_id: str, record: Record | None = None) -> Row:
     """Take back a cancellation that has not happened yet. Raises Problem (409) once it is over."""
-    customer_id = _own(user, subscription_id)
+    customer_id = own(user, subscription_id)
     noted = sync.note(customer_id)
     try:
         answer = billing.retrieve_checkout(subscription_id)
@@ -433,6 +437,7 @@ def resume(user: User, subscription_id: str, record: Record | None = None) -> Ro
         raise ended()
     if not subscription["cancel_at_period_end"] and not subscription["cancel_at"]:
         return subscription
+    drop_schedule(subscription, customer_id)
     undo: Row = {"cancel_at_period_end": False} if subscription["cancel_at_period_end"] else {"cancel_at": ""}
     noted = sync.note(customer_id)
     answer = _update(subscription_id, "resume", undo, record)
@@ -466,6 +471,43 @@ def _note(record: Record | None, answer: billing.Answer) -> billing.Answer:
     return answer
 
 
+PLAN_CHANGE = "plan_change"  # metadata.purpose of the schedules that are ours
+
+
+def own_schedule(subscription: Row) -> str | None:
+    """The id of the schedule that changes this subscription's plan, if there is one.
+
+    Raises Problem (409) for a schedule that is not ours: it is never touched.
+    """
+    schedule = subscription["schedule"]
+    if schedule is None:
+        return None
+    if isinstance(schedule, str):
+        schedule = billing.retrieve("subscription_schedule", schedule).object
+    if schedule["metadata"].get("purpose") != PLAN_CHANGE:
+        raise Problem(
+            409, "scheduled_elsewhere", "Changes to this subscription were arranged with us: please write to us first."
+        )
+    return str(schedule["id"])
+
+
+def drop_schedule(subscription: Row, customer_id: str) -> bool:
+    """Release a planned change of ours, since Stripe cancels nothing while it is attached. Says if there was one."""
+    schedule_id = own_schedule(subscription)
+    if schedule_id is None:
+        return False
+    operation = operations.begin("release_schedule", schedule_id, {})
+    noted = sync.note(customer_id)
+    try:
+        answer = billing.release_schedule(schedule_id, operation.id)
+    except billing.Refused as error:
+        operations.end(operation.id, "failed", str(error))
+        raise
+    operations.end(operation.id, "done")
+    sync.learn(noted, answer)
+    return True
+
+
 def ended() -> Problem:
     return Problem(
         409,
@@ -475,7 +517,7 @@ def ended() -> Problem:
     )
 
 
-def _own(user: User, subscription_id: str) -> str:
+def own(user: User, subscription_id: str) -> str:
     """The customer id behind a user's own subscription; anybody else's does not exist for them."""
     customer_id = readings.owner_of(subscription_id, user.id)
     if customer_id is None:
