@@ -33,15 +33,14 @@ def is_name(value: Any) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def owner(obj: dict[str, Any]) -> str | None:
-    """The id of the customer that an object belongs to."""
+def owner(event: dict[str, Any]) -> str | None:
+    """The id of the customer that an event's object belongs to."""
+    obj, before = event["data"]["object"], event["data"].get("previous_attributes") or {}
     if obj["object"] == "customer":
         return str(obj["id"])
     if obj["object"] == "dispute":  # names its charge alone
         obj = billing.retrieve("charge", str(sync.id_of(obj["charge"])), quick=True).object
-    customer = obj.get("customer")
-    if isinstance(customer, dict):
-        customer = customer.get("id")
+    customer = sync.id_of(obj.get("customer") or before.get("customer"))
     if customer is None and obj["object"] == "payment_method":
         # Detached: Stripe no longer says whose it was, we may.
         return db.session.scalar(sa.select(PaymentMethod.customer_id).where(PaymentMethod.id == obj["id"]))
@@ -74,7 +73,7 @@ def note(
         "request_id": getattr(error, "request_id", None),
         "received_at": clock.wall(),
     }
-    row = {name: about[name] for name in ("id", "type", "created", "object_id")} | outcome
+    row = {name: about[name] for name in ("id", "type", "created", "object_id", "api_version")} | outcome
     row["api_version"] = str(about["api_version"])[:VERSION_LIMIT] if is_name(about["api_version"]) else None
     insert = db.insert(WebhookEvent).values(attempts=1, **row)
     again = outcome | {"attempts": WebhookEvent.attempts + 1}

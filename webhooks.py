@@ -15,6 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 import billing
 import ledger
+import payments
 import sync
 from copies import identity
 
@@ -22,6 +23,7 @@ webhooks = Blueprint("webhooks", __name__)
 
 BODY_LIMIT = 256 * 1024
 LATEST = 2**53
+VERSION_LIMIT = 64
 
 # What each event leads to. A type that is not here is answered with 200 and ignored.
 HANDLERS: dict[str, Callable[[dict[str, Any], sync.Settle], None]] = {
@@ -60,10 +62,10 @@ HANDLERS: dict[str, Callable[[dict[str, Any], sync.Settle], None]] = {
     "payment_method.updated": sync.event,
     "payment_method.automatically_updated": sync.event,
     "payment_method.detached": sync.event,
-    "payment_intent.processing": sync.heard,
+    "payment_intent.processing": payments.payment_under_way,
     "payment_intent.succeeded": sync.paid,
-    "payment_intent.payment_failed": sync.heard,
-    "setup_intent.succeeded": sync.heard,
+    "payment_intent.payment_failed": payments.payment_failed,
+    "setup_intent.succeeded": payments.setup_succeeded,
     "charge.refunded": sync.heard,
     "charge.dispute.created": sync.heard,
     "charge.dispute.updated": sync.heard,
@@ -118,7 +120,7 @@ def take(event: dict[str, Any]) -> tuple[dict[str, str], int]:
         return {"status": "ignored"}, 200
     customer_id = None
     try:
-        customer_id = ledger.owner(obj)
+        customer_id = ledger.owner(event)
         if not ledger.is_ours(obj, customer_id):
             enter(event, customer_id, "foreign")
             # Who became ours just now took up the foreign rows that were there: perhaps not this one yet.
@@ -169,7 +171,8 @@ def parse(body: bytes) -> dict[str, Any]:
         raise Malformed("created is not a time")
     if type(event.get("livemode")) is not bool:
         raise Malformed("livemode is not true or false")
-    event.setdefault("api_version", None)
+    if not ledger.is_name(event.get("api_version")) or len(event["api_version"]) > VERSION_LIMIT:
+        event["api_version"] = None
     return event
 
 

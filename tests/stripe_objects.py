@@ -87,3 +87,61 @@ def invoice(id: str = "in_1", customer: str = "cus_1", status: str = "open", **c
         "test_clock": None,
         **changes,
     }
+
+
+def customer(id: str = "cus_1", **changes: Any) -> dict[str, Any]:
+    return {
+        "id": id,
+        "object": "customer",
+        "email": "alice@example.com",
+        "name": None,
+        "address": None,
+        "currency": None,
+        "invoice_settings": {"default_payment_method": None},
+        "delinquent": False,
+        "test_clock": None,
+        **changes,
+    }
+
+
+def payment_method(id: str = "pm_1", customer: str | None = "cus_1", **changes: Any) -> dict[str, Any]:
+    return {
+        "id": id,
+        "object": "payment_method",
+        "customer": customer,
+        "type": "card",
+        "card": {"brand": "visa", "display_brand": "visa", "last4": "4242", "exp_month": 12, "exp_year": 2040},
+        **changes,
+    }
+
+
+def entitlements(customer: str = "cus_1", *lookup_keys: str) -> dict[str, Any]:
+    """The summary that an event carries; it has no id."""
+    data = [
+        {"id": f"ent_{key}", "object": "entitlements.active_entitlement", "feature": f"feat_{key}", "lookup_key": key}
+        for key in lookup_keys
+    ]
+    return {
+        "object": "entitlements.active_entitlement_summary",
+        "customer": customer,
+        "livemode": False,
+        "entitlements": {"object": "list", "data": data, "has_more": False, "url": "/v1/customers/cus_1/entitlements"},
+    }
+
+
+def schedule(id: str = "sub_sched_1", customer: str = "cus_1", **changes: Any) -> dict[str, Any]:
+    now = {"start_date": 1_000, "end_date": 2_000, "items": [{"price": "price_2", "quantity": 1}]}
+    then = {"start_date": 2_000, "end_date": 3_000, "items": [{"price": "price_1", "quantity": 1}]}
+    return {
+        "id": id,
+        "object": "subscription_schedule",
+        "customer": customer,
+        "subscription": "sub_1",
+        "released_subscription": None,
+        "status": "active",
+        "metadata": {"purpose": "downgrade"},
+        "current_phase": {"start_date": 1_000, "end_date": 2_000},
+        "phases": [now, then],
+        "test_clock": None,
+        **changes,
+    }
