@@ -19,7 +19,7 @@ from flask_security import current_user
 import clock
 import db
 from auth import customer_required
-from models import Customer, Invoice, Product, Subscription, SubscriptionItem
+from models import BankOrder, Customer, Invoice, Product, Subscription, SubscriptionItem
 
 DAY = 86_400
 NEVER_PAID = ("void", "uncollectible")
@@ -57,6 +57,7 @@ class Standing:
     first_invoice: str | None  # the status of its first invoice, None while that is not here yet
     ever_paid: bool  # whether any of its invoices is paid
     unpaid_since: int | None  # when its oldest unpaid invoice was finalized
+    paying_since: int | None = None  # when a bank got the order to pay it, which takes days
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ def _standings_query() -> sa.Select[Any]:
         return sa.select(column).where(own, *conditions).scalar_subquery()
 
     first = sa.select(Invoice.status).where(own).order_by(Invoice.created, Invoice.id).limit(1).scalar_subquery()
+    orders = sa.select(sa.func.max(BankOrder.under_way())).join(Invoice, Invoice.id == BankOrder.invoice_id)
+    under_way = orders.where(own, Invoice.status == "open").correlate(Subscription).scalar_subquery()
     return (
         sa.select(
             Subscription.id,
@@ -160,6 +163,7 @@ def _standings_query() -> sa.Select[Any]:
             first.label("first_invoice"),
             of_invoices(sa.func.count(), Invoice.status == "paid").label("paid"),
             of_invoices(sa.func.min(Invoice.finalized_at), Invoice.status == "open").label("unpaid_since"),
+            under_way.label("paying_since"),
             Subscription.known_to,
             of_invoices(sa.func.max(Invoice.known_to)).label("invoices_known_to"),
         )
@@ -179,7 +183,14 @@ def standings_of(user_id: int) -> tuple[list[Standing], int]:
         standing = found.setdefault(row["id"], {**row, "opens": set(), "ends": []})
         standing["opens"] |= set(row["opens"] or ())
         standing["ends"].append(row["current_period_end"])
-    return [_standing(row) for row in found.values()], clock.now(known_to)
+    g.standings = user_id, [_standing(row) for row in found.values()], clock.now(known_to)
+    return g.standings[1], g.standings[2]
+
+
+def latest_standings_of(user_id: int) -> tuple[list[Standing], int]:
+    """The same, without a statement if this request has read them already."""
+    read = g.get("standings")
+    return (read[1], read[2]) if read and read[0] == user_id else standings_of(user_id)
 
 
 def _standing(row: dict[str, Any]) -> Standing:
@@ -193,6 +204,7 @@ def _standing(row: dict[str, Any]) -> Standing:
         first_invoice=row["first_invoice"],
         ever_paid=row["paid"] > 0,
         unpaid_since=row["unpaid_since"],
+        paying_since=row["paying_since"],
     )
 
 

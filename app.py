@@ -24,6 +24,7 @@ from account import account
 from checkout import checkout
 from members import members
 from staff import staff
+from wallet import wallet
 from webhooks import webhooks
 
 LONGEST_BODY = 64 * 1024  # bytes; /webhook has a limit of its own
@@ -57,7 +58,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Shop:
     auth.init_app(app)
     formatting.init_app(app)
     health.init_app(app)
-    for blueprint in (checkout, account, staff, members, webhooks):
+    for blueprint in (checkout, account, staff, members, wallet, webhooks):
         app.register_blueprint(blueprint)
     auth.csrf.exempt(webhooks)  # its signature is its guard
     cli.init_app(app)

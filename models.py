@@ -200,13 +200,20 @@ class SetupIntent(Base):
     settled_at: Mapped[int | None] = mapped_column(Instant)  # when its method was put to use
 
 
-class PaymentUnderWay(Base):
-    """A bank debit that was told to the bank; it takes days until it arrives or fails."""
+class BankOrder(Base):
+    """The last order to pay an invoice that a bank got, and the last one that failed: a debit takes days."""
 
-    __tablename__ = "payments_under_way"
+    __tablename__ = "bank_orders"
 
     invoice_id: Mapped[str] = mapped_column(Id, primary_key=True)
-    since: Mapped[int] = mapped_column(Instant)
+    since: Mapped[int | None] = mapped_column(Instant)
+    failed_at: Mapped[int | None] = mapped_column(Instant)
+
+    @classmethod
+    def under_way(cls) -> sa.ColumnElement[int | None]:
+        """Since when a payment has been on its way; NULL when none is."""
+        failed = cls.failed_at >= cls.since
+        return sa.case((failed, sa.null()), else_=cls.since)
 
 
 class Operation(Base):

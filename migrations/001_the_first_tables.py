@@ -23,6 +23,13 @@ def upgrade() -> None:
         with op.get_context().autocommit_block():
             op.execute("PRAGMA journal_mode = WAL")
     op.create_table(
+        "bank_orders",
+        sa.Column("invoice_id", sa.String(length=255), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=True),
+        sa.Column("failed_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("invoice_id", name=op.f("pk_bank_orders")),
+    )
+    op.create_table(
         "entitlements",
         sa.Column("customer_id", sa.String(length=255), nullable=False),
         sa.Column("lookup_keys", sa.JSON(), nullable=False),
@@ -123,12 +130,6 @@ def upgrade() -> None:
     with op.batch_alter_table("payment_methods", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_payment_methods_customer_id"), ["customer_id"], unique=False)
 
-    op.create_table(
-        "payments_under_way",
-        sa.Column("invoice_id", sa.String(length=255), nullable=False),
-        sa.Column("since", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("invoice_id", name=op.f("pk_payments_under_way")),
-    )
     op.create_table(
         "prices",
         sa.Column("product_id", sa.String(length=255), nullable=False),
@@ -425,7 +426,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_prices_lookup_key"))
 
     op.drop_table("prices")
-    op.drop_table("payments_under_way")
     with op.batch_alter_table("payment_methods", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_payment_methods_customer_id"))
 
@@ -449,3 +449,4 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_entitlements_customer_id"))
 
     op.drop_table("entitlements")
+    op.drop_table("bank_orders")

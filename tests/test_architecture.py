@@ -18,10 +18,10 @@ FLOORS = [
     {"ledger", "throttle"},
     {"auth"},
     {"access"},
-    {"readings"},
+    {"readings", "owed"},
     {"subscriptions", "catalog", "staff_readings"},
-    {"staff_actions"},
-    {"checkout", "account", "staff", "members", "webhooks", "cli"},
+    {"staff_actions", "payments"},
+    {"checkout", "account", "staff", "members", "wallet", "webhooks", "cli"},
     {"app"},
 ]
 
