@@ -1,4 +1,4 @@
-"""The commands: flask catalog | sync | tick | staff."""
+"""The commands: flask catalog | staff | tick here; sync | events in cli_sync.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ import mail
 import operations
 import staff_actions
 import sync
-from models import Checkout, Customer
+from cli_sync import Told, events_commands, sync_command
+from models import Checkout
 
 catalog_commands = AppGroup("catalog", help="What is sold.")
 staff_commands = AppGroup("staff", help="Who may see and act for customers.")
@@ -32,12 +33,8 @@ staff_commands = AppGroup("staff", help="Who may see and act for customers.")
 
 def init_app(app: Flask) -> None:
     """Give the app its commands."""
-    for command in (catalog_commands, staff_commands, sync_command, tick_command):
+    for command in (catalog_commands, staff_commands, tick_command, sync_command, events_commands):
         app.cli.add_command(command)
-
-
-class Told(click.ClickException):
-    """A failure of Stripe's, told in one line."""
 
 
 @catalog_commands.command("sync")
@@ -51,9 +48,7 @@ def catalog_sync(file: Path | None) -> None:
             click.echo(line)
             done += 1
     except billing.BillingError as error:
-        raise Told(
-            f"Stripe: {error.message} (request {error.request_id}). Run it again; what is done stays done."
-        ) from error
+        raise Told(error, then="Run it again; what is done stays done.") from error
     if not done:
         click.echo(f"The catalogue is in line: {len(products)} products.")
 
@@ -67,23 +62,6 @@ def staff_add(email: str) -> None:
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{email} is staff." + (f" Password: {password}" if password else ""))
-
-
-@click.command("sync")
-@click.option("--customer", help="Only this customer (cus_...).")
-@with_appcontext
-def sync_command(customer: str | None) -> None:
-    """Make our tables equal to Stripe's: customers, subscriptions, invoices, payment methods."""
-    query = sa.select(Customer.id).where(Customer.deleted_at.is_(None)).order_by(Customer.id)
-    ids = list(db.session.scalars(query.where(Customer.id == customer) if customer else query))
-    if customer and not ids:
-        raise click.ClickException(f"{customer} is no customer of this shop.")
-    try:
-        with click.progressbar(ids, label="customers") as bar:
-            for id in bar:
-                sync.customer(id)
-    except billing.BillingError as error:
-        raise Told(f"Stripe: {error.message} (request {error.request_id})") from error
 
 
 # ---------------------------------------------------------------------------------------------------------------------

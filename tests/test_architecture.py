@@ -15,13 +15,16 @@ FLOORS = [
     {"models", "billing"},
     {"copies"},
     {"errors", "operations", "sync", "mail", "logs", "health"},
-    {"ledger", "throttle"},
+    {"ledger", "throttle", "drift"},
     {"auth"},
     {"access"},
     {"readings", "owed"},
     {"subscriptions", "catalog", "staff_readings"},
     {"staff_actions", "payments"},
-    {"checkout", "account", "staff", "members", "wallet", "webhooks", "cli"},
+    {"checkout", "account", "staff", "members", "wallet", "webhooks", "reconcile"},
+    {"missed"},
+    {"cli_sync"},
+    {"cli"},
     {"app"},
 ]
 
