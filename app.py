@@ -23,6 +23,7 @@ import throttle
 from account import account
 from checkout import checkout
 from members import members
+from plan import plan
 from staff import staff
 from wallet import wallet
 from webhooks import webhooks
@@ -58,7 +59,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Shop:
     auth.init_app(app)
     formatting.init_app(app)
     health.init_app(app)
-    for blueprint in (checkout, account, staff, members, wallet, webhooks):
+    for blueprint in (checkout, account, staff, members, plan, wallet, webhooks):
         app.register_blueprint(blueprint)
     auth.csrf.exempt(webhooks)  # its signature is its guard
     cli.init_app(app)

@@ -350,7 +350,7 @@ def _schedule(standing: Standing, plan: Plan, terms: Row) -> Row:
         values: Row = {
             "end_behavior": "release",
             "proration_behavior": "none",
-            "metadata": {"purpose": subscriptions.PLAN_CHANGE},
+            "metadata": {"purpose": readings.PLAN_CHANGE},
             "phases": phases,
         }
         noted = sync.note(standing.customer_id)

@@ -151,8 +151,15 @@ def read_subscription(obj: Row) -> Row:
         "latest_invoice": id_of(obj["latest_invoice"]),
         "default_payment_method": id_of(obj["default_payment_method"]),
         "pending_setup_intent": id_of(obj["pending_setup_intent"]),
+        "pending_price": pending_price(obj.get("pending_update")),
         "schedule": id_of(obj["schedule"]),
     }
+
+
+def pending_price(update: Row | None) -> str | None:
+    """The price that a subscription changes to once that is paid."""
+    items = (update or {}).get("subscription_items") or []
+    return id_of(items[0]["price"]) if items else None
 
 
 def read_item(item: Row) -> Row:

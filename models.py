@@ -98,6 +98,7 @@ class Subscription(Mirrored, Base):
     latest_invoice: Mapped[str | None] = mapped_column(Id)
     default_payment_method: Mapped[str | None] = mapped_column(Id)
     pending_setup_intent: Mapped[str | None] = mapped_column(Id)
+    pending_price: Mapped[str | None] = mapped_column(Id)  # of a change that waits for its payment
     schedule: Mapped[str | None] = mapped_column(Id)
 
 

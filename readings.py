@@ -9,10 +9,21 @@ import sqlalchemy as sa
 
 import access
 import db
-from models import Customer, Invoice, PaymentMethod, Price, Product, Subscription, SubscriptionItem, User
+from models import (
+    Customer,
+    Invoice,
+    PaymentMethod,
+    Price,
+    Product,
+    Subscription,
+    SubscriptionItem,
+    SubscriptionSchedule,
+    User,
+)
 
 LIVE = ("trialing", "active", "past_due", "unpaid", "paused")
 CURRENCIES = ("usd", "eur", "aud")
+PLAN_CHANGE = "plan_change"  # metadata.purpose of the schedules that are ours
 INVOICES_SHOWN = 24
 FRESH = {"populate_existing": True}  # rows are written past the session, by Core statements
 
@@ -58,6 +69,20 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class PlannedChange:
+    """A change of plan that is to come."""
+
+    name: str  # of the plan
+    at: int | None  # None: as soon as it is paid
+    invoice_id: str | None  # what has to be paid for it
+    ours: bool = True
+
+    @property
+    def waits(self) -> bool:
+        return self.at is None
+
+
+@dataclass(frozen=True)
 class SubscriptionView:
     id: str
     status: str
@@ -75,6 +100,7 @@ class SubscriptionView:
     renews_at: int | None
     trial_until: int | None
     decision: access.Decision
+    change: PlannedChange | None = None  # looked up for the current one only
 
     @property
     def status_text(self) -> str:
@@ -95,6 +121,10 @@ class SubscriptionView:
     @property
     def can_cancel(self) -> bool:
         return self.is_live or self.status == "incomplete"
+
+    @property
+    def can_change(self) -> bool:
+        return self.status in ("active", "trialing") and self.ends_at is None and self.change is None
 
     @property
     def can_resume(self) -> bool:
@@ -257,6 +287,8 @@ def account_view(user: User) -> AccountView:
     current = next((view for view in views if view.is_live), None)
     if current is None and views and views[0].status == "incomplete":
         current = views[0]
+    if current is not None:
+        current = replace(current, change=_planned_change(current.id))
     return AccountView(
         email=user.email,
         customer_id=customer.id if customer else None,
@@ -324,6 +356,28 @@ def _view(row: Any, decision: access.Decision) -> SubscriptionView:
         trial_until=row["trial_end"] if row["status"] == "trialing" else None,
         decision=decision,
     )
+
+
+def _planned_change(subscription_id: str) -> PlannedChange | None:
+    schedules = sa.select(
+        SubscriptionSchedule.changes_to, SubscriptionSchedule.changes_at, SubscriptionSchedule.purpose
+    )
+    schedules = schedules.where(
+        SubscriptionSchedule.subscription_id == subscription_id, SubscriptionSchedule.status == "active"
+    )
+    planned = db.session.execute(schedules.where(SubscriptionSchedule.changes_at.is_not(None))).first()
+    if planned:
+        return PlannedChange(_plan_name(planned.changes_to), planned.changes_at, None, planned.purpose == PLAN_CHANGE)
+    waiting = sa.select(Subscription.pending_price, Subscription.latest_invoice).where(
+        Subscription.id == subscription_id
+    )
+    row = db.session.execute(waiting.where(Subscription.pending_price.is_not(None))).first()
+    return PlannedChange(_plan_name(row.pending_price), None, row.latest_invoice) if row else None
+
+
+def _plan_name(price_id: str | None) -> str:
+    query = sa.select(Product.name).join(Price, Price.product_id == Product.id).where(Price.id == price_id)
+    return db.session.scalar(query) or "another plan"
 
 
 def _payment_method(user_id: int, current: SubscriptionView | None, customer: Customer | None) -> dict[str, Any] | None:

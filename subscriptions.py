@@ -471,9 +471,6 @@ def _note(record: Record | None, answer: billing.Answer) -> billing.Answer:
     return answer
 
 
-PLAN_CHANGE = "plan_change"  # metadata.purpose of the schedules that are ours
-
-
 def own_schedule(subscription: Row) -> str | None:
     """The id of the schedule that changes this subscription's plan, if there is one.
 
@@ -484,7 +481,7 @@ def own_schedule(subscription: Row) -> str | None:
         return None
     if isinstance(schedule, str):
         schedule = billing.retrieve("subscription_schedule", schedule).object
-    if schedule["metadata"].get("purpose") != PLAN_CHANGE:
+    if schedule["metadata"].get("purpose") != readings.PLAN_CHANGE:
         raise Problem(
             409, "scheduled_elsewhere", "Changes to this subscription were arranged with us: please write to us first."
         )

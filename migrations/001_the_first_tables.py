@@ -238,6 +238,7 @@ def upgrade() -> None:
         sa.Column("latest_invoice", sa.String(length=255), nullable=True),
         sa.Column("default_payment_method", sa.String(length=255), nullable=True),
         sa.Column("pending_setup_intent", sa.String(length=255), nullable=True),
+        sa.Column("pending_price", sa.String(length=255), nullable=True),
         sa.Column("schedule", sa.String(length=255), nullable=True),
         sa.Column("id", sa.String(length=255), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),

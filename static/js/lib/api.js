@@ -2,12 +2,13 @@
 
 /** A refusal of the server, or a failure on the way to it; `message` may be shown to the user. */
 export class ApiError extends Error {
-  /** @param {{code: string, message: string, url?: string | null, status?: number}} facts */
-  constructor({ code, message, url = null, status = 0 }) {
+  /** @param {{code: string, message: string, url?: string | null, status?: number, quote?: unknown}} facts */
+  constructor({ code, message, url = null, status = 0, quote = null }) {
     super(message);
     this.code = code;
     this.url = url;
     this.status = status;
+    this.quote = quote;
   }
 }
 
@@ -28,14 +29,32 @@ function logIn() {
  * @param {Record<string, unknown>} [body]
  * @returns {Promise<any>}
  */
-export async function post(url, body = {}) {
+export function post(url, body = {}) {
+  return ask(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": meta("csrf-token") },
+    body: JSON.stringify(body),
+  });
+}
+
+/**
+ * Asks for JSON, as `post` does.
+ * @param {string} url
+ * @param {Record<string, string>} query
+ * @returns {Promise<any>}
+ */
+export function get(url, query) {
+  return ask(`${url}?${new URLSearchParams(query)}`, { headers: { Accept: "application/json" } });
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} options
+ */
+async function ask(url, options) {
   let response;
   try {
-    response = await fetch(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": meta("csrf-token") },
-      body: JSON.stringify(body),
-    });
+    response = await fetch(url, options);
   } catch {
     throw new ApiError({ code: "network", message: "We can’t be reached right now. Check your connection and try again." });
   }
