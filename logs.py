@@ -33,6 +33,7 @@ def init_app(app: Flask) -> None:
         root.addHandler(handler)
     root.setLevel(app.config["LOG_LEVEL"])
     logging.getLogger("flask-limiter").setLevel(logging.WARNING)  # its lines name e-mail addresses
+    logging.getLogger("stripe").setLevel(logging.DEBUG if app.config["LOG_LEVEL"] == "DEBUG" else logging.WARNING)
     app.before_request(_begin)
     app.after_request(_end)
 

@@ -10,6 +10,7 @@ from webhooks import HANDLERS
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
+OF_DEV = {"PORT", "SANDBOX_PORT", "HOST", "WORKERS", "THREADS"}  # what only dev.py reads
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -25,7 +26,13 @@ def test_the_example_names_no_other_settings():
     """What was removed is gone from the papers too."""
     named = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE))
 
-    assert named == {setting.name for setting in config.SETTINGS}
+    assert named == {setting.name for setting in config.SETTINGS} | OF_DEV
+
+
+@pytest.mark.parametrize("name", OF_DEV)
+def test_what_only_dev_reads_is_read_by_it(name):
+    """No line of the example is idle."""
+    assert f'"{name}"' in (ROOT / "dev.py").read_text("utf-8")
 
 
 def test_the_example_passes_once_the_four_are_filled_in():
