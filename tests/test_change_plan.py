@@ -1,0 +1,422 @@
+"""Changing plan: what is quoted is what is charged, and nothing else."""
+
+import random
+
+import pytest
+
+import catalog
+import changes
+from models import Operation, Subscription, SubscriptionSchedule
+from tests.shop import pay
+
+CHALLENGED, FAILS_LATER = "4000002760003184", "4000000000000341"
+
+
+def quote(visitor, lookup_key="premium_monthly", **changes):
+    query = {"subscriptionId": visitor.subscription, "newPriceLookupKey": lookup_key, **changes}
+    return visitor.get("/invoice-preview", params=query)
+
+
+def confirm(visitor, token, lookup_key="premium_monthly"):
+    fields = {"subscriptionId": visitor.subscription, "newPriceLookupKey": lookup_key}
+    return visitor.send("/update-subscription", **fields, **({"quote": token} if token else {}))
+
+
+def change(visitor, lookup_key="premium_monthly"):
+    return confirm(visitor, quote(visitor, lookup_key).json()["quote"], lookup_key)
+
+
+def refusal(answer):
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def charges(shop):
+    """Amounts that were charged, newest first."""
+    return [charge.amount for charge in shop.sandbox.client.v1.charges.list().data if charge.paid]
+
+
+def plan_of(shop, visitor):
+    subscription = shop.sandbox.client.v1.subscriptions.retrieve(visitor.subscription).to_dict()
+    return subscription["items"]["data"][0]["price"]["lookup_key"]
+
+
+def save_card(shop, visitor, token):
+    """Renewals and changes are charged to this test card from now on."""
+    stripe = shop.sandbox.client.v1
+    customer = stripe.subscriptions.retrieve(visitor.subscription).customer
+    method = stripe.payment_methods.attach(token, {"customer": customer})
+    stripe.subscriptions.update(visitor.subscription, {"default_payment_method": method.id})
+    shop.settle()
+
+
+@pytest.fixture
+def subscriber(shop):
+    """Make somebody who has a plan."""
+
+    def subscriber(lookup_key="basic_monthly", email="alice@example.com", **fields):
+        visitor = shop.member(email)
+        attempt = visitor.subscribe(lookup_key, **fields)
+        pay(shop.sandbox, attempt["clientSecret"])
+        shop.settle()
+        visitor.subscription = attempt["subscriptionId"]
+        return visitor
+
+    return subscriber
+
+
+@pytest.fixture
+def alice(subscriber):
+    """Alice has Basic, since ten days."""
+    return subscriber()
+
+
+# --- upgrades
+
+
+def test_an_upgrade_is_quoted_line_by_line_and_charged_exactly_so(alice, shop):
+    """Credit for what is left of Basic, the rest of the month in Premium, due today, and the next payment."""
+    shop.sandbox.advance(days=10)
+    quoted = quote(alice).json()
+
+    credit, debit = quoted["invoice"]["lines"]
+    assert credit["amount"] < 0 < debit["amount"]
+    assert quoted["amountDue"] == credit["amount"] + debit["amount"] == quoted["invoice"]["total"]
+    assert (quoted["atOnce"], quoted["nextAmount"], quoted["currency"]) == (True, 1500, "usd")
+    answer = confirm(alice, quoted["quote"])
+    assert (answer.status_code, answer.json()["status"]) == (200, "changed")
+    assert charges(shop) == [quoted["amountDue"], 500]
+    assert plan_of(shop, alice) == "premium_monthly"
+    shop.settle()
+    assert alice.may_see("premium")
+
+
+def test_time_between_quote_and_confirmation_changes_nothing(alice, shop):
+    """The quote holds for its moment, for ten minutes."""
+    shop.sandbox.advance(days=10)
+    quoted = quote(alice).json()
+    shop.sandbox.advance(seconds=changes.QUOTE_LIFE - 60)
+
+    assert confirm(alice, quoted["quote"]).json()["status"] == "changed"
+    assert charges(shop)[0] == quoted["amountDue"]
+
+
+def test_confirming_twice_charges_once(alice, shop):
+    """Safe to press again."""
+    token = quote(alice).json()["quote"]
+
+    assert [confirm(alice, token).json()["status"] for _ in range(3)] == ["changed"] * 3
+    assert len(charges(shop)) == 2
+
+
+def test_a_lost_answer_is_found_when_pressed_again(alice, shop):
+    """Stripe did it; we did not hear."""
+    token = quote(alice).json()["quote"]
+    path = f"^/v1/subscriptions/{alice.subscription}$"
+    shop.sandbox.fault(method="POST", path=path, status=500, times=9, when="after")
+    assert confirm(alice, token).status_code == 503
+    shop.sandbox.control("DELETE", "faults")
+
+    assert confirm(alice, token).json()["status"] == "changed"
+    assert len(charges(shop)) == 2
+
+
+def test_without_a_quote_nothing_is_charged_and_one_comes_back(alice, shop):
+    """409, with the quote to show."""
+    answer = confirm(alice, None)
+
+    assert refusal(answer) == (409, "quote_required")
+    assert len(charges(shop)) == 1
+    assert confirm(alice, answer.json()["error"]["quote"]["quote"]).json()["status"] == "changed"
+
+
+@pytest.mark.parametrize("token", ["forged", "a.b.c", "x" * 2000])
+def test_a_forged_quote_is_none(alice, shop, token):
+    """Only we sign quotes."""
+    assert refusal(confirm(alice, token)) == (409, "quote_required")
+    assert len(charges(shop)) == 1
+
+
+def test_another_customers_quote_is_none(alice, subscriber, shop):
+    """It is signed for one person and one subscription."""
+    bob = subscriber(email="bob@example.com")
+
+    assert refusal(confirm(alice, quote(bob).json()["quote"])) == (409, "quote_required")
+
+
+def test_an_old_quote_is_stale(alice, shop):
+    """Ten minutes; the new one is shown, nothing is charged."""
+    shop.sandbox.advance(days=10)
+    quoted = quote(alice).json()
+    shop.sandbox.advance(seconds=changes.QUOTE_LIFE + 60)
+
+    answer = confirm(alice, quoted["quote"])
+
+    assert refusal(answer) == (409, "quote_stale")
+    assert len(charges(shop)) == 1
+    assert confirm(alice, answer.json()["error"]["quote"]["quote"]).json()["status"] == "changed"
+
+
+def test_a_quote_of_a_subscription_that_changed_meanwhile_is_stale(alice, shop):
+    """Staff gave a second seat: another amount than the one shown is never charged."""
+    quoted = quote(alice).json()
+    stripe = shop.sandbox.client.v1
+    item = stripe.subscriptions.retrieve(alice.subscription).to_dict()["items"]["data"][0]["id"]
+    stripe.subscriptions.update(
+        alice.subscription, {"items": [{"id": item, "quantity": 2}], "proration_behavior": "none"}
+    )
+
+    assert refusal(confirm(alice, quoted["quote"])) == (409, "quote_stale")
+    assert quote(alice).json()["nextAmount"] == 3000
+
+
+def test_the_quantity_stays(alice, shop):
+    """Stripe would set it to 1."""
+    stripe = shop.sandbox.client.v1
+    item = stripe.subscriptions.retrieve(alice.subscription).to_dict()["items"]["data"][0]["id"]
+    stripe.subscriptions.update(
+        alice.subscription, {"items": [{"id": item, "quantity": 3}], "proration_behavior": "none"}
+    )
+    change(alice)
+
+    changed = stripe.subscriptions.retrieve(alice.subscription).to_dict()["items"]["data"][0]
+    assert (changed["quantity"], changed["price"]["lookup_key"]) == (3, "premium_monthly")
+
+
+def test_a_declined_upgrade_leaves_the_old_plan_and_says_so(alice, shop):
+    """Nothing is charged; dropping it makes the account as it was."""
+    save_card(shop, alice, "pm_card_chargeCustomerFail")
+    shop.sandbox.advance(days=5)
+
+    answer = change(alice).json()
+
+    assert answer["status"] == "requires_payment_method"
+    assert answer["message"] == "Your card was declined."
+    assert plan_of(shop, alice) == "basic_monthly"
+    shop.settle()
+    assert alice.may_see("basic")
+    assert not alice.may_see("premium")
+    assert "waits for its payment" in alice.get("/account").text
+    assert refusal(quote(alice)) == (409, "change_pending")
+    assert alice.send("/undo-change", subscriptionId=alice.subscription).status_code == 200
+    assert quote(alice).status_code == 200
+    assert len(charges(shop)) == 1
+
+
+def test_an_upgrade_the_bank_asks_about_waits_for_the_customer(alice, shop):
+    """The old plan stays until the challenge is done on the page."""
+    save_card(shop, alice, "pm_card_authenticationRequired")
+    answer = change(alice).json()
+
+    assert answer["status"] == "requires_action"
+    assert answer["clientSecret"].startswith("pi_")
+    assert plan_of(shop, alice) == "basic_monthly"
+
+
+# --- downgrades
+
+
+def test_a_downgrade_waits_for_the_periods_end(subscriber, shop):
+    """Paid is paid: Premium stays until then, nothing is charged or given back."""
+    alice = subscriber("premium_monthly")
+    quoted = quote(alice, "basic_monthly").json()
+    assert (quoted["amountDue"], quoted["atOnce"], quoted["nextAmount"]) == (0, False, 500)
+
+    answer = confirm(alice, quoted["quote"], "basic_monthly").json()
+
+    assert (answer["status"], answer["effectiveAt"]) == ("scheduled", quoted["effectiveAt"])
+    shop.settle()
+    assert "Changes to Basic on" in alice.get("/account").text
+    assert alice.may_see("premium")
+    shop.sandbox.advance(days=32)
+    shop.settle()
+    assert plan_of(shop, alice) == "basic_monthly"
+    assert not alice.may_see("premium")
+    assert alice.may_see("basic")
+    assert charges(shop) == [500, 1500]
+
+
+def test_a_scheduled_change_can_be_undone(subscriber, shop):
+    """Until it happens."""
+    alice = subscriber("premium_monthly")
+    change(alice, "basic_monthly")
+
+    assert alice.send("/undo-change", subscriptionId=alice.subscription).status_code == 200
+    shop.settle()
+    assert "Changes to Basic" not in alice.get("/account").text
+    shop.sandbox.advance(days=32)
+    assert plan_of(shop, alice) == "premium_monthly"
+
+
+def test_undoing_what_is_not_there_is_a_success(alice):
+    """Safe to press."""
+    assert alice.send("/undo-change", subscriptionId=alice.subscription).status_code == 200
+
+
+def test_cancelling_drops_a_scheduled_change_first(subscriber, shop):
+    """Stripe refuses cancellation changes while a schedule is attached."""
+    alice = subscriber("premium_monthly")
+    change(alice, "basic_monthly")
+
+    answer = alice.send("/cancel-subscription", subscriptionId=alice.subscription, atPeriodEnd=True)
+
+    assert answer.json()["cancel_at_period_end"] is True
+    shop.settle()
+    assert [row["status"] for row in shop.rows(SubscriptionSchedule)] == ["released"]
+
+
+def test_a_schedule_that_is_not_ours_is_never_touched(alice, shop):
+    """Somebody arranged it in the dashboard."""
+    stripe = shop.sandbox.client.v1
+    schedule = stripe.subscription_schedules.create({"from_subscription": alice.subscription})
+
+    assert refusal(quote(alice)) == (409, "scheduled_elsewhere")
+    assert refusal(alice.send("/cancel-subscription", subscriptionId=alice.subscription)) == (
+        409,
+        "scheduled_elsewhere",
+    )
+    assert stripe.subscription_schedules.retrieve(schedule.id).status == "active"
+
+
+# --- refusals
+
+
+def test_the_same_plan_is_refused(alice):
+    """There is nothing to change."""
+    assert refusal(quote(alice, "basic_monthly")) == (409, "same_plan")
+
+
+def test_an_unknown_plan_is_a_404(alice):
+    """In any currency."""
+    assert refusal(quote(alice, "gold_monthly")) == (404, "unknown_price")
+
+
+def test_another_customers_subscription_does_not_exist(alice, subscriber):
+    """404 for each of the three routes."""
+    bob = subscriber(email="bob@example.com")
+    bob.subscription = alice.subscription
+
+    assert refusal(quote(bob)) == (404, "not_found")
+    assert refusal(confirm(bob, "x")) == (404, "not_found")
+    assert refusal(bob.send("/undo-change", subscriptionId=alice.subscription)) == (404, "not_found")
+
+
+@pytest.mark.parametrize("missing", ["subscriptionId", "newPriceLookupKey"])
+def test_a_missing_argument_is_named(alice, missing):
+    """400."""
+    assert refusal(quote(alice, **{missing: ""})) == (400, "invalid_field")
+
+
+def test_past_due_must_pay_first(alice, shop):
+    """What is owed comes before what is wanted."""
+    save_card(shop, alice, "pm_card_chargeCustomerFail")
+    shop.sandbox.advance(days=32)
+    shop.settle()
+    assert [row["status"] for row in shop.rows(Subscription)] == ["past_due"]
+
+    assert refusal(quote(alice)) == (409, "payment_open")
+
+
+def test_what_is_about_to_end_must_be_kept_first(alice):
+    """And the message says so."""
+    alice.send("/cancel-subscription", subscriptionId=alice.subscription, atPeriodEnd=True)
+
+    assert refusal(quote(alice)) == (409, "ending")
+
+
+def test_what_has_ended_is_not_changed(alice):
+    """Subscribe again instead."""
+    alice.send("/cancel-subscription", subscriptionId=alice.subscription)
+
+    assert refusal(quote(alice)) == (409, "subscription_ended")
+
+
+def test_a_preview_that_fails_is_an_error_and_never_a_zero(alice, shop):
+    """503, and the page shows no amount."""
+    shop.sandbox.fault(path="create_preview", status=500, times=9)
+    answer = quote(alice)
+    shop.sandbox.control("DELETE", "faults")
+
+    assert refusal(answer) == (503, "billing_unavailable")
+    assert "amountDue" not in answer.text
+
+
+def test_stripe_down_in_the_middle_of_a_downgrade_leaves_it_safe_to_press_again(subscriber, shop):
+    """The schedule was made, its phases were not."""
+    alice = subscriber("premium_monthly")
+    token = quote(alice, "basic_monthly").json()["quote"]
+    shop.sandbox.fault(method="POST", path="^/v1/subscription_schedules/sub_sched", status=500, times=9)
+    assert confirm(alice, token, "basic_monthly").status_code == 503
+    shop.sandbox.control("DELETE", "faults")
+
+    again = confirm(alice, token, "basic_monthly")
+
+    assert again.json()["status"] == "scheduled"
+    shop.sandbox.advance(days=32)
+    assert plan_of(shop, alice) == "basic_monthly"
+
+
+# --- two hundred changes
+
+
+CATALOG = """
+[[products]]
+key = "{key}"
+name = "{key}"
+"""
+PRICE = """
+  [[products.prices]]
+  lookup_key = "{key}_{interval}"
+  interval = "{interval}"
+  currency = "usd"
+  unit_amount = {amount}
+"""
+
+
+@pytest.fixture
+def many_plans(shop, tmp_path):
+    """Eight plans of odd amounts, by the month and by the year."""
+    text = ""
+    for number, amount in enumerate((333, 500, 799, 1499)):
+        key = f"plan{number}"
+        text += CATALOG.format(key=key)
+        text += PRICE.format(key=key, interval="month", amount=amount)
+        text += PRICE.format(key=key, interval="year", amount=amount * 10 + 7)
+    file = tmp_path / "plans.toml"
+    file.write_text(text)
+    with shop.app.app_context():
+        list(catalog.bring_in_line(catalog.load(file)))
+    return [f"plan{number}_{interval}" for number in range(4) for interval in ("month", "year")]
+
+
+def test_in_two_hundred_changes_the_invoice_is_what_was_quoted(shop, many_plans, subscriber):
+    """Random plans, seats and moments; to the cent."""
+    chance = random.Random(7)
+    stripe = shop.sandbox.client.v1
+    done = 0
+    for person in range(20):
+        visitor = subscriber(chance.choice(many_plans[:2]), email=f"person{person}@example.com")
+        for _ in range(10):
+            shop.sandbox.advance(seconds=chance.randrange(1, 3 * 86_400))
+            shop.settle()
+            if chance.random() < 0.4:
+                item = stripe.subscriptions.retrieve(visitor.subscription).to_dict()["items"]["data"][0]["id"]
+                seats = {"id": item, "quantity": chance.randrange(1, 6)}
+                stripe.subscriptions.update(
+                    visitor.subscription, {"items": [seats], "proration_behavior": "always_invoice"}
+                )
+            wanted = chance.choice(many_plans)
+            quoted = quote(visitor, wanted)
+            if quoted.status_code == 409:
+                continue
+            done += 1
+            answer = confirm(visitor, quoted.json()["quote"], wanted).json()
+            if answer["status"] == "scheduled":
+                assert quoted.json()["amountDue"] == 0
+                visitor.send("/undo-change", subscriptionId=visitor.subscription)
+                continue
+            assert answer["status"] == "changed"
+            latest = stripe.subscriptions.retrieve(visitor.subscription, {"expand": ["latest_invoice"]}).latest_invoice
+            assert (latest.total, latest.amount_due) == (quoted.json()["invoice"]["total"], quoted.json()["amountDue"])
+
+    assert done > 100
+    assert "refund" not in {row["kind"] for row in shop.rows(Operation)}
