@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	if $$python -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then echo $$python; exit; fi; done; echo python3)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run test lint serve sandbox setup
+.PHONY: help run test lint bench serve sandbox setup
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,9 @@ lint: setup ## Style, format and types
 	$(IN_VENV) ruff check
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) mypy
+
+bench: setup ## Speed, as ratios measured in one run
+	@exec $(IN_VENV) tests.bench
 
 serve: ## The production server, with the settings of the environment and .env
 	@exec $(PYTHON) dev.py serve
