@@ -1,67 +1,11 @@
-"""Staff pages: finding customers, seeing why, acting on record; the ledger."""
-
-import time
+"""Finding a customer."""
 
 import pytest
 import sqlalchemy as sa
 
-import auth
-import clock
 import db
-import staff_actions
-from models import Customer, StaffAction, Subscription, User, WebhookEvent
-from tests.shop import PASSWORD, pay
-
-
-def staff_member(shop, email="staff@example.com"):
-    """Somebody whom `flask staff add` has made staff, signed in."""
-    with shop.app.app_context():
-        password = auth.create_staff(email)
-    visitor = shop.visitor()
-    assert visitor.submit("/login", email=email, password=password).status_code == 200
-    return visitor
-
-
-@pytest.fixture
-def sam(shop):
-    """Sam is staff."""
-    return staff_member(shop)
-
-
-@pytest.fixture
-def alice(shop):
-    """Alice has Premium."""
-    alice = shop.member()
-    attempt = alice.subscribe("premium_monthly")
-    pay(shop.sandbox, attempt["clientSecret"])
-    shop.settle()
-    alice.subscription = attempt["subscriptionId"]
-    alice.id = user_id(shop, "alice@example.com")
-    return alice
-
-
-def user_id(shop, email):
-    return next(row["id"] for row in shop.rows(User) if row["email"] == email)
-
-
-def act(visitor, customer, what, **fields):
-    """Press a button of a customer's page; says the page that comes then."""
-    return visitor.submit(f"/staff/customers/{customer.id}/{what}", **fields)
-
-
-def cancel(visitor, customer, when="period_end", reason="They asked by phone."):
-    return act(visitor, customer, "cancel", subscription=customer.subscription, when=when, reason=reason)
-
-
-def actions(shop):
-    return sorted(shop.rows(StaffAction), key=lambda row: row["started_at"])
-
-
-def at_stripe(shop, customer):
-    return shop.sandbox.client.v1.subscriptions.retrieve(customer.subscription)
-
-
-# Finding
+from models import Customer, User
+from tests.staff.people import user_id
 
 
 @pytest.mark.parametrize("asked", ["alice@example.com", "ALICE@example.com", "lice@ex", "example"])
@@ -99,7 +43,13 @@ def test_the_list_is_paged(shop, sam):
         tx.execute(
             sa.insert(User),
             [
-                {"email": f"p{n:02}@example.com", "password": None, "active": True, "fs_uniquifier": str(n), "is_staff": False}
+                {
+                    "email": f"p{n:02}@example.com",
+                    "password": None,
+                    "active": True,
+                    "fs_uniquifier": str(n),
+                    "is_staff": False,
+                }
                 for n in range(30)
             ],
         )
@@ -122,3 +72,17 @@ def test_people_who_are_no_customers_yet_have_a_page_too(shop, sam):
     assert "Nothing yet" in page
     assert "You have no subscription." in page
     assert "Copy anew from Stripe" not in page
+
+
+@pytest.mark.parametrize("path", ["/staff/customers/999", "/staff/customers/0", "/staff/customers/99999999999999999999",
+                                  "/staff/customers/x", "/staff/customers/-1"])  # fmt: skip
+def test_who_does_not_exist_has_no_page(sam, path):
+    """404, whatever the number."""
+    assert sam.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "99999999999999999999999", "1e9"])
+def test_odd_page_numbers_are_harmless(sam, page):
+    """The first page, or one behind the last."""
+    for path in ("/staff/customers", "/staff/events"):
+        assert sam.get(path, params={"page": page}).status_code == 200

@@ -1,0 +1,35 @@
+"""What staff do on their pages, in words."""
+
+import auth
+from models import StaffAction, User
+
+
+def staff_member(shop, email="staff@example.com"):
+    """Somebody whom `flask staff add` has made staff, signed in."""
+    with shop.app.app_context():
+        password = auth.create_staff(email)
+    visitor = shop.visitor()
+    visitor.password = password
+    assert visitor.submit("/login", email=email, password=password).status_code == 200
+    return visitor
+
+
+def user_id(shop, email):
+    return next(row["id"] for row in shop.rows(User) if row["email"] == email)
+
+
+def act(visitor, customer, what, **fields):
+    """Press a button of a customer's page; says the page that comes then."""
+    return visitor.submit(f"/staff/customers/{customer.id}/{what}", **fields)
+
+
+def cancel(visitor, customer, when="period_end", reason="They asked by phone."):
+    return act(visitor, customer, "cancel", subscription=customer.subscription, when=when, reason=reason)
+
+
+def actions(shop):
+    return sorted(shop.rows(StaffAction), key=lambda row: row["started_at"])
+
+
+def at_stripe(shop, customer):
+    return shop.sandbox.client.v1.subscriptions.retrieve(customer.subscription)

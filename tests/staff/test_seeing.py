@@ -1,0 +1,123 @@
+"""A customer's page, as staff see it."""
+
+import sqlalchemy as sa
+
+import db
+from models import Customer, WebhookEvent
+from tests.staff.people import cancel
+
+
+def test_the_page_tells_what_the_customer_sees_and_why(alice, sam):
+    """Plan, price, card, invoices, access product by product."""
+    page = sam.get(f"/staff/customers/{alice.id}").text
+
+    for words in ("You act for <strong>alice@example.com</strong>", "as staff@example.com", "Premium", "$15.00",
+                  "Visa •••• 4242", "-0001", "Renews on", "“Your subscription is active.”"):  # fmt: skip
+        assert words in page
+    assert page.count('<span class="badge badge-good">Yes</span>') == 2
+
+
+def test_why_access_is_lacking_is_told_in_words(alice, sam, shop):
+    """Past due, and the time to pay is over."""
+    cancel(sam, alice, "now")
+
+    page = sam.get(f"/staff/customers/{alice.id}").text
+
+    assert page.count("“Your subscription has ended.”") == 2
+    assert page.count('<span class="badge badge-danger">No</span>') == 2
+
+
+def test_the_history_tells_events_invoices_and_staff_actions(alice, sam):
+    """Newest first, each kind also alone."""
+    cancel(sam, alice)
+
+    history = {
+        show: sam.get(f"/staff/customers/{alice.id}", params={"show": show}).text
+        for show in ("", "events", "invoices", "actions")
+    }
+
+    def entries(show):
+        return history[show].split('<ol class="history">')[1].split("</ol>")[0]
+
+    assert "<code>invoice.paid</code>" in entries("events")
+    assert "Invoice " in entries("invoices")
+    assert "Cancelled at the period’s end" in entries("actions")
+    assert "<code>" not in entries("actions").split("<strong>")[1].split("</strong>")[0]
+    for words in ("<code>invoice.paid</code>", "Invoice ", "Cancelled at the period’s end", "They asked by phone."):
+        assert words in entries("")
+
+
+def test_the_history_is_paged(alice, sam, shop):
+    """What does not fit is one link away, and nothing is told twice."""
+    (customer,) = shop.rows(Customer)
+    row = {
+        "type": "invoice.paid",
+        "created": 1,
+        "customer_id": customer["id"],
+        "state": "done",
+        "attempts": 1,
+        "received_at": 1,
+    }
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(
+            sa.insert(WebhookEvent), [{"id": f"evt_old{n:02}", "object_id": f"in_old{n:02}"} | row for n in range(40)]
+        )
+
+    seen = []
+    for number in (1, 2, 3):
+        page = sam.get(f"/staff/customers/{alice.id}", params={"show": "events", "page": number}).text
+        seen += [n for n in range(40) if f"in_old{n:02}" in page]
+
+    assert sorted(seen) == list(range(40))
+
+
+def test_staff_pages_offer_no_card_form_and_no_acting_elsewhere(alice, sam):
+    """Each form goes to a staff page, but for the log-out; there is no script and no way to pay."""
+    cancel(sam, alice)
+
+    page = sam.get(f"/staff/customers/{alice.id}").text
+
+    targets = [part.split('"')[0] for part in page.split('action="')[1:]]
+    assert {target.split("/")[1] for target in targets} == {"logout", "staff"}
+    assert "<script" not in page
+    assert "<iframe" not in page
+    links = [part.split('"')[0] for part in page.split("<main")[1].split("</main>")[0].split('href="')[1:]]
+    assert [link for link in links if not link.startswith(("/staff/", "#", shop_of_invoices(links)))] == []
+
+
+def shop_of_invoices(links):
+    """Where Stripe shows invoices."""
+    return next(link for link in links if "/invoice" in link).split("/invoice")[0]
+
+
+def test_a_staff_members_own_pages_still_work(sam, alice):
+    """They may be customers too."""
+    assert [sam.get(path).status_code for path in ("/", "/account", "/members/basic")] == [200, 200, 403]
+    assert "Nothing has happened" not in sam.get("/account").text
+
+
+def test_the_link_to_staff_pages_is_for_staff_only(sam, alice):
+    """Nobody else is told that they exist."""
+    assert ('href="/staff/customers"' in sam.get("/").text, "/staff" in alice.get("/").text) == (True, False)
+
+
+def test_reading_calls_stripe_never(alice, sam, shop):
+    """All of it from our own tables."""
+    shop.sandbox.control("DELETE", "requests")
+
+    for path in ("/staff/customers", f"/staff/customers/{alice.id}", "/staff/events"):
+        assert sam.get(path).status_code == 200
+
+    assert shop.sandbox.requests() == []
+
+
+def test_what_is_written_about_a_customer_is_never_markup(alice, sam, shop):
+    """A name, a reason."""
+    shop.sandbox.client.v1.customers.update(shop.rows(Customer)[0]["id"], {"name": "<b>Alice</b>"})
+    shop.settle()
+
+    page = cancel(sam, alice, reason="<script>alert(1)</script>").text
+
+    assert "&lt;b&gt;Alice&lt;/b&gt;" in page
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page

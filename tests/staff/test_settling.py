@@ -1,0 +1,86 @@
+"""Stripe is down in the middle of an action."""
+
+import pytest
+import sqlalchemy as sa
+
+import db
+import staff_actions
+from models import StaffAction
+from tests.staff.people import act, actions, at_stripe, cancel
+
+
+def age_actions(shop):
+    """Let the patience with open actions run out."""
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(StaffAction).values(started_at=StaffAction.started_at - 2 * staff_actions.PATIENCE))
+
+
+def tick(shop):
+    result = shop.app.test_cli_runner().invoke(args=["tick"])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(("when", "state", "note"), [
+    ("before", "failed", staff_actions.DID_NOT_HAPPEN),
+    ("after", "done", staff_actions.HAPPENED),
+])  # fmt: skip
+def test_an_action_whose_answer_got_lost_is_settled_by_the_tick(alice, sam, shop, when, state, note):
+    """It asks Stripe, does nothing itself, and says what it found."""
+    shop.sandbox.fault(method="POST", path="^/v1/subscriptions/", status=500, times=9, when=when)
+
+    page = cancel(sam, alice).text
+
+    assert staff_actions.UNKNOWN in page
+    assert "Not known yet" in page
+    shop.sandbox.control("DELETE", "faults")
+    tick(shop)
+    assert [row["state"] for row in actions(shop)] == ["intended"]
+    age_actions(shop)
+    tick(shop)
+    assert [(row["state"], row["note"]) for row in actions(shop)] == [(state, note)]
+    assert at_stripe(shop, alice).cancel_at_period_end == (when == "after")
+
+
+def test_with_stripe_down_pressing_again_later_works(alice, sam, shop):
+    """Each press is on record."""
+    shop.sandbox.fault(path="^/v1/", status=500, times=50)
+    cancel(sam, alice, "now")
+    assert alice.may_see("premium")
+    shop.sandbox.control("DELETE", "faults")
+
+    assert "The subscription has ended." in cancel(sam, alice, "now").text
+    assert sorted(row["state"] for row in actions(shop)) == ["done", "intended"]
+
+
+def test_an_action_is_settled_once_stripe_is_back(alice, sam, shop):
+    """A tick without Stripe leaves it open."""
+    shop.sandbox.fault(path="^/v1/subscriptions/", status=500, times=99)
+    cancel(sam, alice)
+    age_actions(shop)
+    tick(shop)
+    assert [row["state"] for row in actions(shop)] == ["intended"]
+    shop.sandbox.control("DELETE", "faults")
+
+    tick(shop)
+
+    assert [row["state"] for row in actions(shop)] == ["failed"]
+
+
+def test_a_cut_off_resync_is_done_again(alice, sam, shop):
+    """It only asks."""
+    shop.sandbox.fault(path="^/v1/customers/", status=500, times=9)
+    act(sam, alice, "resync")
+    shop.sandbox.control("DELETE", "faults")
+    age_actions(shop)
+
+    tick(shop)
+
+    assert [row["state"] for row in actions(shop)] == ["done"]
+
+
+def test_what_stripe_refuses_is_on_record_as_failed(alice, sam, shop):
+    """With its request id."""
+    shop.sandbox.fault(method="POST", path="^/v1/subscriptions/", status=429, times=9)
+
+    assert "That did not work." in cancel(sam, alice).text
+    assert [row["state"] for row in actions(shop)] == ["failed"]
