@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 from flask_security import current_user
 
 import readings
@@ -13,6 +13,8 @@ from auth import customer_required
 from errors import Bool, Str, json_fields, json_route
 
 account = Blueprint("account", __name__)
+
+LAST_PAGE = 10_000
 
 FEEDBACK = (
     "customer_service",
@@ -31,6 +33,15 @@ FEEDBACK = (
 def settings() -> str:
     """Plan, status, renewal, payment method and invoices, from our own tables."""
     return render_template("account.html", account=readings.account_view(current_user))
+
+
+@account.get("/account/invoices")
+@customer_required
+def all_invoices() -> str:
+    """Every invoice, newest first, a page at a time."""
+    page = min(max(request.args.get("page", 1, type=int), 1), LAST_PAGE)
+    invoices, more = readings.invoices(current_user.id, page)
+    return render_template("account/all_invoices.html", invoices=invoices, more=more, page=page)
 
 
 @account.post("/cancel-subscription")

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import access
 import db
 from models import (
+    BankOrder,
     Customer,
     Invoice,
     PaymentMethod,
@@ -24,7 +25,7 @@ from models import (
 LIVE = ("trialing", "active", "past_due", "unpaid", "paused")
 CURRENCIES = ("usd", "eur", "aud")
 PLAN_CHANGE = "plan_change"  # metadata.purpose of the schedules that are ours
-INVOICES_SHOWN = 24
+INVOICES_SHOWN = 12
 FRESH = {"populate_existing": True}  # rows are written past the session, by Core statements
 
 STATUS_TEXTS = {
@@ -141,7 +142,8 @@ class AccountView:
     current: SubscriptionView | None
     past: list[SubscriptionView]
     payment_method: dict[str, Any] | None
-    invoices: list[dict[str, Any]]
+    invoices: list[dict[str, Any]]  # the newest
+    more_invoices: bool
 
     @property
     def banner(self) -> dict[str, str] | None:
@@ -284,6 +286,7 @@ def account_view(user: User) -> AccountView:
     """All that the account settings page shows."""
     customer = customer_of(user.id)
     views = subscription_views(user.id)
+    shown, more = invoices(user.id)
     current = next((view for view in views if view.is_live), None)
     if current is None and views and views[0].status == "incomplete":
         current = views[0]
@@ -296,7 +299,8 @@ def account_view(user: User) -> AccountView:
         current=current,
         past=[view for view in views if view is not current and not view.is_live and view.status != "incomplete"],
         payment_method=_payment_method(user.id, current, customer),
-        invoices=_invoices(user.id),
+        invoices=shown,
+        more_invoices=more,
     )
 
 
@@ -403,12 +407,21 @@ def _payment_method(user_id: int, current: SubscriptionView | None, customer: Cu
     }
 
 
-def _invoices(user_id: int) -> list[dict[str, Any]]:
+def invoices(user_id: int, page: int = 1) -> tuple[list[dict[str, Any]], bool]:
+    """A page of a user's invoices, newest first, and whether another page follows."""
     query = (
-        sa.select(Invoice.__table__)
+        sa.select(
+            Invoice.__table__,
+            BankOrder.under_way().label("under_way_since"),
+            Subscription.status.label("subscription_status"),
+        )
         .join(Customer, Customer.id == Invoice.customer_id)
+        .outerjoin(Subscription, Subscription.id == Invoice.subscription_id)
+        .outerjoin(BankOrder, BankOrder.invoice_id == Invoice.id)
         .where(Customer.user_id == user_id, Invoice.status != "draft", Invoice.deleted_at.is_(None))
         .order_by(Invoice.created.desc(), Invoice.id.desc())
-        .limit(INVOICES_SHOWN)
+        .offset((page - 1) * INVOICES_SHOWN)
+        .limit(INVOICES_SHOWN + 1)
     )
-    return [dict(row) for row in db.session.execute(query).mappings()]
+    found = [dict(row) for row in db.session.execute(query).mappings()]
+    return found[:INVOICES_SHOWN], len(found) > INVOICES_SHOWN
