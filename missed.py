@@ -66,7 +66,7 @@ def missed(check: Check, event: dict[str, Any]) -> None:
         if not check.dry_run:
             take(check.report, event)
     elif check.dry_run:
-        if id not in check.shown and ledger.is_ours(obj, ledger.owner(obj)):
+        if id not in check.shown and ledger.is_ours(obj, ledger.owner(event)):
             check.by_id(kind, id)
     else:
         before = sync.hold(READERS[kind][0], id)

@@ -1,7 +1,7 @@
 """Our tables against Stripe: what lists over everybody show, then by id each row of ours that none of them showed.
 
-A row that was written in this run is newer than the run's beginning by Stripe's own clock: that is how we know what is
-left to ask for, however often the run was cut off.
+A row that was written in this run is newer than the run's beginning by Stripe's own clock (`known_from`): that tells
+what is left to ask for, however often the run was cut off.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def everything(*, dry_run: bool, anew: bool, show: Show) -> Report:
 
     Goes on where a run of the last day was cut off, unless `anew`. Raises BillingError, WrongDatabase, Overtaken.
     """
-    began = catalog.check_database().date
+    began = sync.bounds(catalog.check_database(), None)["known_from"]
     run = Run.unsaved(began, KINDS) if dry_run else Run.begin(began, KINDS, anew)
     check = Check(run.report, run.started_at, show)
     features = billing.has_features()
@@ -66,9 +66,9 @@ def everything(*, dry_run: bool, anew: bool, show: Show) -> Report:
 
 def one_customer(customer_id: str, *, dry_run: bool) -> Report:
     """Compare a customer of ours with Stripe's."""
-    answer = catalog.check_database()
+    began = catalog.check_database().date
     report = Report(dry_run=dry_run)
-    Check(report, answer.date, lambda _kind, _count: None).whole(customer_id)
+    Check(report, began, lambda _kind, _count: None).whole(customer_id)
     return report
 
 
@@ -173,7 +173,7 @@ class Check:
         if customer_id:
             query = query.where(model.customer_id == customer_id)
         else:
-            query = query.where(model.known_to < self.started_at)
+            query = query.where(model.known_from < self.started_at)
         if model is PaymentMethod:
             query = query.where(model.customer_id.is_not(None))  # one that was detached can never be used again
         return [id for id in db.session.scalars(query.order_by(model.id)) if id not in self.shown]
