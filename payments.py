@@ -273,7 +273,7 @@ def _compare_order(invoice_id: str, under_way: bool, now: int) -> None:
     noted = db.session.scalar(sa.select(BankOrder.under_way()).where(BankOrder.invoice_id == invoice_id))
     if under_way != (noted is not None):
         with db.write() as tx:
-            _set_order(tx, invoice_id, "since" if under_way else "failed_at", now)
+            _set_order(tx, invoice_id, "since" if under_way else "failed_at", max(now, noted or 0))
 
 
 def _owner(user: User, invoice_id: str) -> str:
