@@ -7,7 +7,11 @@ from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask.typing import ResponseReturnValue
 
+import clock
 import db
+from models import Customer, WebhookEvent
+
+HOUR = 3600
 
 
 def init_app(app: Flask) -> None:
@@ -23,11 +27,28 @@ def healthz() -> ResponseReturnValue:
 
 
 def readyz() -> ResponseReturnValue:
-    """Work can be done: 503 with the reasons when it cannot."""
+    """Work can be done: 503 with the reasons when it cannot. A warning alone keeps nobody away."""
     reasons = [*database_reasons()]
     if not current_app.config["STRIPE_WEBHOOK_SECRET"]:
         reasons.append("STRIPE_WEBHOOK_SECRET is not set: webhooks are refused")
-    return {"ready": not reasons, "reasons": reasons}, 503 if reasons else 200
+    warnings = []
+    if not reasons and (hours := webhook_silence()):
+        warnings.append(f"no event of Stripe's has come for {hours} hours: `flask doctor` looks for the reason")
+    return {"ready": not reasons, "reasons": reasons, "warnings": warnings}, 503 if reasons else 200
+
+
+def webhook_silence() -> int | None:
+    """For how many hours no event has come, if that is suspiciously long; None where all is well.
+
+    Without customers nothing need come. Without any event it is the first customer whose events we wait for.
+    """
+    limit = current_app.config["WEBHOOK_SILENCE_HOURS"]
+    first = db.session.scalar(sa.select(sa.func.min(Customer.known_from)).where(Customer.deleted_at.is_(None)))
+    if not limit or first is None:
+        return None
+    heard = db.session.scalar(sa.select(sa.func.max(WebhookEvent.received_at))) or first
+    hours = (clock.wall() - heard) // HOUR
+    return hours if hours >= limit else None
 
 
 def database_reasons() -> list[str]:

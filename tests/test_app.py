@@ -199,7 +199,7 @@ def test_payment_attempts_are_limited_in_json(make_app: Callable[..., Shop]) -> 
 
 def test_a_ready_shop_says_so(client: Browser) -> None:
     assert client.get("/healthz").json == {"status": "up"}
-    assert client.get("/readyz").json == {"ready": True, "reasons": []}
+    assert client.get("/readyz").json == {"ready": True, "reasons": [], "warnings": []}
 
 
 def test_a_shop_without_a_webhook_secret_is_not_ready(make_app: Callable[..., Shop]) -> None:
