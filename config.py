@@ -145,7 +145,10 @@ SETTINGS = (
     ),
     Setting("GRACE_DAYS", "14", whole, "Days of access after a renewal's payment failed; as long as Stripe retries."),
     Setting(
-        "WEBHOOK_SILENCE_HOURS", "24", whole, "Hours without any event after which /readyz and staff are warned; 0: never."
+        "WEBHOOK_SILENCE_HOURS",
+        "24",
+        whole,
+        "Hours without any event after which /readyz and staff are warned; 0: never.",
     ),
     Setting("STAFF_FRESH_MINUTES", "30", some, "How long ago staff may have typed their password to see staff pages."),
     Setting("MAIL_SERVER", "", text, "SMTP server. Empty: mails are printed and saved under instance/mail/."),
