@@ -43,10 +43,11 @@ def webhook_silence() -> int | None:
     Without customers nothing need come. Without any event it is the first customer whose events we wait for.
     """
     limit = current_app.config["WEBHOOK_SILENCE_HOURS"]
-    first = db.session.scalar(sa.select(sa.func.min(Customer.known_from)).where(Customer.deleted_at.is_(None)))
-    if not limit or first is None:
+    customers = sa.select(Customer.known_from).where(Customer.deleted_at.is_(None))
+    if not limit or db.session.execute(customers.limit(1)).first() is None:
         return None
-    heard = db.session.scalar(sa.select(sa.func.max(WebhookEvent.received_at))) or first
+    heard = db.session.scalar(sa.select(sa.func.max(WebhookEvent.received_at)))
+    heard = heard or db.session.scalar(sa.select(sa.func.min(customers.subquery().c.known_from)))
     hours = (clock.wall() - heard) // HOUR
     return hours if hours >= limit else None
 
