@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import http.client
+import json
 import random
 import threading
 import time
@@ -26,6 +27,13 @@ def signature(payload: str, secret: str, at: int) -> str:
     """The Stripe-Signature header, made at the wall clock's time whatever the world's is."""
     digest = hmac.new(secret.encode(), f"{at}.{payload}".encode(), hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
+
+
+def as_of(version: str | None, document: str) -> str:
+    """An event as an endpoint of that API version gets it; only the name of the version differs."""
+    if version is None:
+        return document
+    return json.dumps({**json.loads(document), "api_version": version}, ensure_ascii=False)
 
 
 def post(url: str, payload: str, secret: str) -> int:
@@ -115,13 +123,14 @@ class Deliveries:
         with self.store.lock:
             event = self.store.db.execute("SELECT document FROM events WHERE id = ?", (delivery["event"],)).fetchone()
             secret = self._secret(delivery["endpoint"])
+            version = self._version(delivery["endpoint"])
         if event is None or secret is None:  # the world was reset, or the endpoint is gone
             self._settle(delivery, "failed", None, "the event or its endpoint is gone")
             return
         self.say(f"  --> {delivery['type']} [{delivery['event']}]")
         status, error = None, None
         try:
-            status = post(delivery["url"], event["document"], secret)
+            status = post(delivery["url"], as_of(version, event["document"]), secret)
             self.say(f" <--  [{status}] POST {delivery['url']} [{delivery['event']}]")
         except (OSError, http.client.HTTPException, ValueError) as problem:
             error = f'Failed to POST: Post "{delivery["url"]}": {problem or type(problem).__name__}'
@@ -134,6 +143,10 @@ class Deliveries:
             return self.store.setting("signing_secret")
         document = self.store.find(endpoint, "webhook_endpoint")
         return None if document is None or document.get("deleted") else document["secret"]
+
+    def _version(self, endpoint: str | None) -> str | None:
+        document = self.store.find(endpoint, "webhook_endpoint") if endpoint else None
+        return None if document is None else document["api_version"]
 
     def _settle(self, delivery: Any, state: str, status: int | None, error: str | None) -> None:
         if self.stopped:

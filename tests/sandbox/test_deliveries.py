@@ -52,6 +52,19 @@ def test_payload_is_the_recorded_event(sandbox: SandboxProcess, endpoint: Any, r
     assert sandbox.client.v1.events.retrieve(created["id"]).pending_webhooks == 0
 
 
+def test_an_endpoint_of_another_version_gets_events_that_say_so(
+    sandbox: SandboxProcess, stripe_api: Any, receiver: Receiver
+) -> None:
+    made = stripe_api.webhook_endpoints.create(
+        {"url": receiver.url, "enabled_events": ["*"], "api_version": "2020-08-27"}
+    )
+    receiver.secret = made.secret
+    paying_customer(sandbox)
+    sandbox.idle()
+    assert {event.api_version for event in receiver.received} == {"2020-08-27"}
+    assert {event.api_version for event in sandbox.events()} == {"2026-10-28.endive"}
+
+
 def test_endpoint_gets_only_what_it_asked_for(sandbox: SandboxProcess, stripe_api: Any, receiver: Receiver) -> None:
     wanted = ["customer.created", "invoice.paid"]
     made = stripe_api.webhook_endpoints.create({"url": receiver.url, "enabled_events": wanted})
