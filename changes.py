@@ -325,7 +325,7 @@ def _hold_to_quote(invoice: Row, terms: Row, user: User) -> None:
         raise Problem(409, "quote_stale", "The amounts have changed, so nothing was charged. Please try again.")
     surplus = invoice["amount_paid"] - terms["amount_due"]
     if surplus > 0:
-        subscriptions.give_back(invoice["id"], user, amount=surplus)
+        subscriptions.give_back(invoice["id"], user.id, amount=surplus)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ import ledger
 import mail
 import operations
 import staff_actions
+import subscriptions
 import sync
 from cli_sync import Told, events_commands, sync_command
 from models import Checkout
@@ -98,13 +99,23 @@ def stop_on_signals(stopped: threading.Event) -> None:
 
 
 def tick() -> None:
-    """One round."""
-    replay_waiting_invoices()
-    ledger.take_up()
-    cancel_dead_subscriptions()
-    close_forgotten_attempts()
-    mail.send_pending()
-    staff_actions.settle()
+    """One round. What fails does not hold up the rest; all failures are raised together at the end."""
+    failures = []
+    for step in (
+        replay_waiting_invoices,
+        ledger.take_up,
+        cancel_dead_subscriptions,
+        subscriptions.finish_refunds,
+        close_forgotten_attempts,
+        mail.send_pending,
+        staff_actions.settle,
+    ):
+        try:
+            step()
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("not all that is due could be done", failures)
 
 
 def replay_waiting_invoices() -> None:
@@ -121,6 +132,8 @@ def cancel_dead_subscriptions() -> None:
             sync.learn(noted, billing.cancel_subscription(subscription_id))
         except billing.Missing:
             sync.ask("subscription", subscription_id, quick=False)
+        except billing.Refused as error:  # the next one may fare better
+            current_app.logger.error("the dead subscription %s was not ended: %s", subscription_id, error)
 
 
 def close_forgotten_attempts() -> None:

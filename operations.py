@@ -16,11 +16,13 @@ import db
 from models import Operation
 
 KEY_LIFE = 20 * 3600  # Stripe keeps a key for at least 24 hours
+AFTER_GIVEN_UP = "begun after another was given up"
 
 
 @dataclass(frozen=True)
 class Open:
     id: str
+    subject: str
     params: dict[str, Any]
     fresh: bool  # False: begun before, its outcome is not known
     given_up: bool = False  # one before it was: its outcome is not known, and its key no longer protects
@@ -41,11 +43,21 @@ def begin(kind: str, subject: str, params: dict[str, Any], *, id: str | None = N
     with db.write() as tx:
         old = sa.update(Operation).where(*same, Operation.started_at < clock.wall() - KEY_LIFE)
         gone = tx.execute(old.values(state="failed", note="given up: its key is too old to be used again"))
-        there = tx.execute(sa.select(Operation.id, Operation.params).where(*same)).first()
+        there = tx.execute(sa.select(Operation.id, Operation.params, Operation.note).where(*same)).first()
         if there:
-            return Open(there.id, there.params, fresh=False)
-        tx.execute(sa.insert(Operation).values(row))
-    return Open(id, params, fresh=True, given_up=gone.rowcount > 0)
+            return Open(there.id, subject, there.params, fresh=False, given_up=there.note == AFTER_GIVEN_UP)
+        note = AFTER_GIVEN_UP if gone.rowcount else None
+        tx.execute(sa.insert(Operation).values(row | {"note": note}))
+    return Open(id, subject, params, fresh=True, given_up=note is not None)
+
+
+def left_open(kind: str, seconds: int) -> list[Open]:
+    """Operations of this kind that nobody is waiting for any more: begun so many seconds ago or earlier."""
+    query = sa.select(Operation.id, Operation.subject, Operation.params).order_by(Operation.started_at)
+    query = query.where(
+        Operation.kind == kind, Operation.state == "open", Operation.started_at <= clock.wall() - seconds
+    )
+    return [Open(row.id, row.subject, row.params, fresh=False) for row in db.session.execute(query)]
 
 
 def end(id: str, state: str, note: str | None = None) -> None:

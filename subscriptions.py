@@ -62,6 +62,10 @@ def ensure_customer(user: User, details: Row | None = None) -> Customer:
         return there
     values = {"email": user.email, "metadata": {"user_id": str(user.id)}, **(details or {})}
     operation = operations.begin("create_customer", str(user.id), values)
+    there = readings.customer_of(user.id)
+    if there is not None:  # another request made it between the look above and the record just written
+        operations.end(operation.id, "done")
+        return there
     try:
         answer = billing.find_customer(user.email, user.id) if operation.given_up else None
         answer = answer or billing.create_customer(
@@ -127,7 +131,7 @@ def _go_on(user: User, customer: Customer, plan: Plan, row: Checkout | None) -> 
             raise in_progress()
         if (row.price_id, row.currency) == (plan.price_id, plan.currency) and age < REPEATABLE:
             if _move(row, started_at=clock.wall()):  # others wait again while this one asks
-                _create(row.user_id, row.attempt, row.params, customer)
+                _create(row.user_id, row.attempt, row.params, customer, repeated=True)
             return None
     if row is not None and row.state == "open" and row.subscription_id:
         return _decide(user, customer, plan, row, row.subscription_id)
@@ -215,21 +219,54 @@ def _is_dead(subscription: Row) -> bool:
 
 
 def _cancel(row: Checkout, subscription: Row, user: User) -> str | None:
-    """End an attempt that another one replaces. If its payment won the race, the money goes back at once."""
+    """End an attempt that another one replaces. Returns what to tell the customer."""
+    _answer, notice = _end_unpaid(subscription, user)
+    _move(row, state="closed")
+    return notice
+
+
+def _end_unpaid(
+    subscription: Row, user: User, details: billing.params.SubscriptionCancelParams | None = None
+) -> tuple[billing.Answer, str | None]:
+    """End a subscription that waits for its first payment. If that payment wins the race, the money goes back at once.
+
+    It is written down first: should anything be cut off in between, `flask tick` gives the money back.
+    """
+    operation = operations.begin("end_unpaid", subscription["id"], {"user_id": user.id})
     noted = sync.note(sync.id_of(subscription["customer"]) or "")
     try:
-        answer = billing.cancel_subscription(subscription["id"], {"expand": ["latest_invoice"]})
+        answer = billing.cancel_subscription(subscription["id"], {**(details or {}), "expand": ["latest_invoice"]})
     except billing.Missing:
         answer = billing.retrieve_checkout(subscription["id"])
     sync.learn(noted, answer)
-    _move(row, state="closed")
-    invoice = answer.object["latest_invoice"]
+    notice = _give_back_first_payment(answer.object, user.id)
+    operations.end(operation.id, "done")
+    return answer, notice
+
+
+def _give_back_first_payment(subscription: Row, user_id: int) -> str | None:
+    invoice = subscription["latest_invoice"]
     if not invoice or invoice["status"] != "paid" or not invoice["amount_paid"]:
         return None
-    return give_back(invoice["id"], user)
+    return give_back(invoice["id"], user_id)
 
 
-def give_back(invoice_id: str, user: User, amount: int | None = None) -> str:
+def finish_refunds() -> None:
+    """Give back what should have been, where Stripe did not answer or a process died: within a minute or two."""
+    for operation in operations.left_open("end_unpaid", PATIENCE):
+        subscription = billing.retrieve_checkout(operation.subject).object
+        if subscription["status"] in sync.ENDED:
+            _give_back_first_payment(subscription, operation.params["user_id"])
+        operations.end(operation.id, "done")
+    for left in operations.left_open("refund", PATIENCE):
+        operation = operations.begin("refund", left.subject, left.params)
+        if operation.given_up and operation.params["amount"] is not None:
+            operations.end(operation.id, "failed", "its key is too old, and a part could be given back twice")
+        else:
+            _refund(operation)
+
+
+def give_back(invoice_id: str, user_id: int, amount: int | None = None) -> str:
     """Refund a payment, or the `amount` of it, that nothing is given for: once, on record.
 
     Returns what to tell the customer.
@@ -237,15 +274,19 @@ def give_back(invoice_id: str, user: User, amount: int | None = None) -> str:
     intent = billing.invoice_intent(invoice_id)
     if intent is None:
         return ""
-    operation = operations.begin("refund", invoice_id, {"payment_intent": intent["id"], "user_id": user.id})
+    values = {"payment_intent": intent["id"], "user_id": user_id, "amount": amount}
+    _refund(operations.begin("refund", invoice_id, values))
+    return "A payment for your earlier choice had just gone through. It has been refunded in full."
+
+
+def _refund(operation: operations.Open) -> None:
     try:
-        billing.refund(operation.params["payment_intent"], operation.id, amount)
+        billing.refund(operation.params["payment_intent"], operation.id, operation.params["amount"])
     except billing.Refused as error:
         if error.stripe_code != "charge_already_refunded":
             operations.end(operation.id, "failed", str(error))
             raise
     operations.end(operation.id, "done")
-    return "A payment for your earlier choice had just gone through. It has been refunded in full."
 
 
 def _begin(user: User, customer: Customer, plan: Plan, row: Checkout | None) -> Attempt | None:
@@ -266,7 +307,7 @@ def _begin(user: User, customer: Customer, plan: Plan, row: Checkout | None) -> 
     return _create(user.id, attempt, values, customer)
 
 
-def _create(user_id: int, attempt: str, values: Row, customer: Customer) -> Attempt | None:
+def _create(user_id: int, attempt: str, values: Row, customer: Customer, *, repeated: bool = False) -> Attempt | None:
     noted = sync.note(customer.id)
     mine = sa.update(Checkout).where(
         Checkout.user_id == user_id, Checkout.attempt == attempt, Checkout.state == "creating"
@@ -280,7 +321,8 @@ def _create(user_id: int, attempt: str, values: Row, customer: Customer) -> Atte
     except billing.BillingError:
         _execute(mine.values(state="closed"))
         raise
-    sync.learn(noted, answer)
+    if not repeated:  # else the key may have brought back what was answered then: the next look asks how it stands now
+        sync.learn(noted, answer)
     if not _execute(mine.values(state="open", subscription_id=answer.object["id"])):
         if _checkout_of(answer.object["id"]) is None:  # somebody gave this attempt up meanwhile
             noted = sync.note(customer.id)
@@ -406,14 +448,18 @@ def cancel(
         if subscription["status"] in sync.ENDED or (at_period_end and stops_already):
             return subscription
         details = {name: value for name, value in (("feedback", reason), ("comment", comment)) if value}
+        values: Row = {"cancellation_details": details} if details else {}
+        now = cast(billing.params.SubscriptionCancelParams, values)
+        if subscription["status"] == "incomplete":
+            answer, _notice = _end_unpaid(subscription, user, now)
+            return _note(record, answer).object
         drop_schedule(subscription, customer_id)
         noted = sync.note(customer_id)
-        if at_period_end and subscription["status"] != "incomplete":
+        if at_period_end:
             stop: Row = {"cancel_at_period_end": True, "cancellation_details": details}
             answer = _update(subscription_id, "cancel_at_period_end", stop, record)
         else:
-            values: Row = {"cancellation_details": details} if details else {}
-            answer = billing.cancel_subscription(subscription_id, cast(billing.params.SubscriptionCancelParams, values))
+            answer = billing.cancel_subscription(subscription_id, now)
             _note(record, answer)
     except billing.Missing:
         sync.ask("subscription", subscription_id, quick=False)
@@ -459,10 +505,17 @@ def _update(subscription_id: str, kind: str, values: Row, record: Record | None 
         operations.end(operation.id, "failed", str(error))
         raise
     operations.end(operation.id, "done")
-    if not operation.fresh:
-        # The key may have replayed an old answer: what counts is how it stands now.
-        return billing.retrieve_checkout(subscription_id)
-    return answer
+    if operation.fresh:
+        return answer
+    # The key may have replayed an old answer, and the change been taken back since: what counts is how it stands now.
+    answer = billing.retrieve_checkout(subscription_id)
+    return answer if _holds(answer.object, values) else _update(subscription_id, kind, values)
+
+
+def _holds(subscription: Row, values: Row) -> bool:
+    """Whether the cancellation that `values` ask for, or its absence, is in place."""
+    asked = values.keys() & {"cancel_at", "cancel_at_period_end"}
+    return all(bool(subscription[name]) == bool(values[name]) for name in asked)
 
 
 def _note(record: Record | None, answer: billing.Answer) -> billing.Answer:

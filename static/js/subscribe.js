@@ -47,7 +47,7 @@ async function createSubscription() {
   for (const delay of [...RETRY_AFTER, 0]) {
     try {
       /** @type {Attempt} */
-      const attempt = await post(facts.createUrl, { lookupKey: facts.lookupKey, currency: facts.currency });
+      const attempt = await post(facts.createUrl, { priceId: facts.priceId, currency: facts.currency });
       say(message, "");
       return attempt;
     } catch (error) {

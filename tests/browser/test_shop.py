@@ -3,6 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
+import catalog
+import config
 from models import Subscription
 from tests.browser.person import CHALLENGED, GOOD, POOR, Person
 
@@ -240,3 +242,22 @@ def test_the_payment_form_wears_the_sites_colours(new_context, shop):
 
     background = alice.field("number").evaluate("input => getComputedStyle(input).backgroundColor")
     assert sum(int(part) for part in background.strip("rgba()").split(",")[:3]) < 200
+
+
+def test_a_price_that_is_replaced_while_the_page_opens_is_told_and_not_sold(alice, shop, tmp_path):
+    """The page showed $15.00; meanwhile Premium costs $25.00."""
+    dearer = tmp_path / "catalog.toml"
+    dearer.write_text((config.ROOT / "catalog.toml").read_text().replace("unit_amount = 1500", "unit_amount = 2500"))
+
+    def replace_first(route):
+        with shop.app.app_context():
+            list(catalog.bring_in_line(catalog.load(dearer)))
+        route.continue_()
+
+    alice.register()
+    alice.page.route("**/create-subscription", replace_first)
+    alice.open("/subscribe?price=premium_monthly&currency=usd")
+
+    expect(alice.message).to_contain_text("It may have been replaced")
+    expect(alice.button).to_be_hidden()
+    assert shop.rows(Subscription) == []

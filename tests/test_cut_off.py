@@ -1,0 +1,259 @@
+"""What is cut off, raced or asked for twice at the worst moment: no second customer, no money kept, no change lost."""
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+import billing
+import catalog
+import clock
+import config
+import db
+import mail
+import operations
+import readings
+import subscriptions
+from models import Checkout, Customer, Operation, Subscription, User
+from tests.shop import pay
+from tests.test_subscribe import alive, charges, refusal, set_checkout
+
+
+@pytest.fixture
+def alice(shop):
+    return shop.member()
+
+
+@pytest.fixture
+def tick(shop):
+    """`flask tick`, a minute later."""
+
+    def tick():
+        with shop.app.app_context(), db.write() as tx:
+            tx.execute(sa.update(Operation).values(started_at=Operation.started_at - subscriptions.PATIENCE))
+        return shop.app.test_cli_runner().invoke(args=["tick"])
+
+    return tick
+
+
+@pytest.fixture
+def pays_after(shop, mocker):
+    """Pay at the moment when a question to Stripe has just been answered, once."""
+
+    def pays_after(question, attempt):
+        ask = getattr(billing, question)
+        paid: list[str] = []
+
+        def then_pay(*args):
+            answer = ask(*args)
+            if not paid:
+                paid.append(pay(shop.sandbox, attempt["clientSecret"]).json()["status"])
+            return answer
+
+        mocker.patch.object(billing, question, side_effect=then_pay)
+        return paid
+
+    return pays_after
+
+
+def money_kept(shop):
+    return sum(charge.amount - charge.amount_refunded for charge in charges(shop))
+
+
+# --- customers
+
+
+def test_who_became_a_customer_between_two_looks_becomes_none_again(alice, shop, mocker):
+    """The first request ends while the second has looked already, but written nothing down yet."""
+    look, looks = readings.customer_of, []
+
+    def slow_look(user_id):
+        looks.append(found := look(user_id))
+        if len(looks) == 1:
+            alice.send("/create-customer")
+        return found
+
+    with shop.app.test_request_context("/"):
+        user = db.session.scalars(sa.select(User)).one()
+        mocker.patch.object(readings, "customer_of", side_effect=slow_look)
+        customer = subscriptions.ensure_customer(user)
+
+    assert looks[0] is None
+    assert [one.id for one in shop.sandbox.client.v1.customers.list().data] == [customer.id]
+    assert {row["state"] for row in shop.rows(Operation) if row["kind"] == "create_customer"} == {"done"}
+
+
+def test_a_lost_customer_is_looked_for_until_stripe_answers(alice, shop):
+    """Its key is too old, and the first look for it fails."""
+    shop.sandbox.fault(method="POST", path="^/v1/customers$", status=500, times=9, when="after")
+    alice.send("/create-customer")
+    shop.sandbox.control("DELETE", "faults")
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(Operation).where(Operation.kind == "create_customer").values(started_at=0))
+    shop.sandbox.fault(method="GET", path="^/v1/customers$", status=500, times=9)
+    assert alice.send("/create-customer").status_code == 503
+    shop.sandbox.control("DELETE", "faults")
+
+    alice.send("/create-customer")
+
+    assert len(shop.sandbox.client.v1.customers.list().data) == len(shop.rows(Customer)) == 1
+
+
+# --- subscribing
+
+
+def test_an_old_answer_that_a_key_brings_back_takes_nobodys_access(alice, shop):
+    """Paid on Stripe's own page after our answer got lost; then asked for again, and Stripe goes down in between."""
+    shop.sandbox.fault(method="POST", path="^/v1/subscriptions$", status=500, times=9, when="after")
+    alice.send("/create-subscription", lookupKey="premium_monthly")
+    shop.sandbox.control("DELETE", "faults")
+    pay(shop.sandbox, shop.sandbox.client.v1.payment_intents.list().data[0].client_secret)
+    shop.settle()
+    set_checkout(shop, started_at=clock.wall() - subscriptions.PATIENCE)
+    shop.sandbox.fault(method="GET", path="^/v1/subscriptions/", status=500, times=9)
+
+    assert alice.send("/create-subscription", lookupKey="premium_monthly").status_code == 503
+
+    shop.sandbox.control("DELETE", "faults")
+    assert [row["status"] for row in shop.rows(Subscription)] == ["active"]
+    assert alice.may_see("premium")
+
+
+def test_a_price_that_was_replaced_while_its_page_was_open_is_not_sold(alice, shop, tmp_path):
+    """Nobody pays another amount than the page showed."""
+    page = alice.get("/subscribe?price=premium_monthly&currency=usd").text
+    (shown,) = re.findall(r'data-price-id="([^"]+)"', page)
+    dearer = tmp_path / "catalog.toml"
+    dearer.write_text((config.ROOT / "catalog.toml").read_text().replace("unit_amount = 1500", "unit_amount = 2500"))
+    with shop.app.app_context():
+        assert list(catalog.bring_in_line(catalog.load(dearer)))
+
+    answer = alice.send("/create-subscription", priceId=shown, currency="usd")
+
+    assert refusal(answer) == (404, "unknown_price")
+    assert shop.rows(Checkout) == []
+
+
+# --- money that nothing is given for
+
+
+def test_a_refund_that_stripe_did_not_answer_is_made_a_minute_later(alice, shop, pays_after, tick):
+    """The payment for the earlier plan won the race, and then Stripe went down."""
+    basic = alice.subscribe("basic_monthly")
+    paid = pays_after("invoice_intent", basic)
+    shop.sandbox.fault(method="POST", path="^/v1/refunds$", status=500, times=9)
+    assert alice.send("/create-subscription", lookupKey="premium_monthly").status_code == 503
+    shop.sandbox.control("DELETE", "faults")
+    assert (paid, money_kept(shop)) == (["succeeded"], 500)
+
+    assert tick().exit_code == tick().exit_code == 0
+
+    assert money_kept(shop) == 0
+    assert len(shop.calls("POST", "/v1/refunds")) > 0
+    assert {row["state"] for row in shop.rows(Operation)} == {"done"}
+
+
+def test_a_process_killed_before_the_refund_keeps_no_money(alice, shop, pays_after, tick, mocker):
+    """Stripe has cancelled and answered; then the lights went out."""
+    basic = alice.subscribe("basic_monthly")
+    pays_after("invoice_intent", basic)
+    mocker.patch.object(subscriptions, "_give_back_first_payment", side_effect=SystemExit)
+    with shop.app.test_request_context("/"):
+        user = db.session.scalars(sa.select(User)).one()
+        plan = readings.find_plan(lookup_key="premium_monthly")
+        assert plan
+        with pytest.raises(SystemExit):
+            subscriptions.subscribe(user, plan)
+    mocker.stopall()
+    assert money_kept(shop) == 500
+
+    assert tick().exit_code == 0
+
+    assert (money_kept(shop), alive(shop)) == (0, [])
+
+
+def test_a_minute_has_to_pass_before_somebody_elses_refund_is_taken_up(alice, shop, pays_after):
+    """The request that began it may still be at it."""
+    basic = alice.subscribe("basic_monthly")
+    pays_after("invoice_intent", basic)
+    shop.sandbox.fault(method="POST", path="^/v1/refunds$", status=500, times=9)
+    alice.send("/create-subscription", lookupKey="premium_monthly")
+    shop.sandbox.control("DELETE", "faults")
+
+    shop.app.test_cli_runner().invoke(args=["tick"])
+
+    assert money_kept(shop) == 500
+
+
+def test_dropping_an_order_that_is_paid_at_that_moment_gives_the_money_back(alice, shop, pays_after):
+    """Whoever drops an unpaid order does not mean to pay for it."""
+    basic = alice.subscribe("basic_monthly")
+    paid = pays_after("retrieve_checkout", basic)
+
+    answer = alice.send("/cancel-subscription", subscriptionId=basic["subscriptionId"], atPeriodEnd=True)
+
+    assert (paid, answer.json()["status"]) == (["succeeded"], "canceled")
+    assert money_kept(shop) == 0
+
+
+def test_a_part_is_not_given_back_twice_when_the_key_is_too_old(alice, shop):
+    """Stripe may have forgotten that it did it; somebody has to look."""
+    pay(shop.sandbox, alice.subscribe("basic_monthly")["clientSecret"])
+    invoice = shop.sandbox.client.v1.invoices.list().data[0].id
+    shop.sandbox.fault(method="POST", path="^/v1/refunds$", status=500, times=9, when="after")
+    with shop.app.test_request_context("/"), pytest.raises(billing.Unavailable):
+        subscriptions.give_back(invoice, 1, amount=100)
+    shop.sandbox.control("DELETE", "faults")
+    with shop.app.app_context(), db.write() as tx:
+        old = clock.wall() - operations.KEY_LIFE - 1
+        tx.execute(sa.update(Operation).where(Operation.kind == "refund").values(started_at=old))
+    shop.sandbox.control("DELETE", "requests")
+
+    shop.app.test_cli_runner().invoke(args=["tick"])
+
+    assert shop.calls("POST", "/v1/refunds") == []
+    assert {row["state"] for row in shop.rows(Operation) if row["kind"] == "refund"} == {"failed"}
+
+
+# --- cancelling
+
+
+def test_a_cancellation_holds_though_one_before_it_got_no_answer_and_was_taken_back(alice, shop):
+    """The first one's key would bring back its old answer and change nothing."""
+    attempt = alice.subscribe("basic_monthly")
+    pay(shop.sandbox, attempt["clientSecret"])
+    own = {"subscriptionId": attempt["subscriptionId"]}
+    shop.sandbox.fault(method="POST", path="^/v1/subscriptions/", status=500, times=9, when="after")
+    assert alice.send("/cancel-subscription", **own, atPeriodEnd=True).status_code == 503
+    shop.sandbox.control("DELETE", "faults")
+    assert alice.send("/resume-subscription", **own).json()["cancel_at_period_end"] is False
+
+    answer = alice.send("/cancel-subscription", **own, atPeriodEnd=True)
+
+    assert answer.json()["cancel_at_period_end"] is True
+    assert shop.sandbox.client.v1.subscriptions.retrieve(own["subscriptionId"]).cancel_at_period_end
+
+
+# --- what is due
+
+
+def test_what_fails_in_a_tick_does_not_hold_up_the_rest(shop, mocker, tick):
+    """Mails go out though Stripe is down; the exit code tells."""
+    mocker.patch("access.dead_subscriptions", side_effect=billing.Unavailable)
+    send = mocker.patch.object(mail, "send_pending")
+
+    assert tick().exit_code != 0
+
+    assert send.called
+
+
+def test_one_that_stripe_will_not_end_does_not_keep_the_next_one_alive(alice, shop, mocker, tick):
+    """Each dead subscription for itself."""
+    subscription = alice.subscribe()["subscriptionId"]
+    customer = shop.rows(Customer)[0]["id"]
+    mocker.patch("access.dead_subscriptions", return_value=[("sub_stuck", customer), (subscription, customer)])
+    shop.sandbox.fault(method="DELETE", path="^/v1/subscriptions/sub_stuck$", status=400, times=9)
+
+    assert tick().exit_code == 0
+
+    assert alive(shop) == []
