@@ -87,7 +87,7 @@ def event(event: Row, settle: Settle) -> None:
     obj, created = event["data"]["object"], event["created"]
     copy = snapshot(event)
     if copy is None:
-        return ask(obj["object"], str(identity(obj)), created, settle, last=last_seen(obj))
+        return ask(obj["object"], str(identity(obj)), created, settle, last=last_of_gone(obj))
     if write_newer(copy, created, settle):
         return None
     for _ in range(TRIES):
@@ -133,11 +133,16 @@ def snapshot(event: Row) -> Copy | None:
         return None
     if obj["object"] == "price" or event["type"] in GONE or is_cut_off(obj):
         return None
-    return last_seen(obj)
+    return readable(obj)
 
 
-def last_seen(obj: Row) -> Copy | None:
-    """An event's object as our columns, however old; None for a shape that we can't read."""
+def last_of_gone(obj: Row) -> Copy | None:
+    """What to keep of an object that turns out to be gone: how it was last seen, however old."""
+    return readable(obj)
+
+
+def readable(obj: Row) -> Copy | None:
+    """An object as our columns; None for a shape that they can't hold."""
     try:
         return read(obj)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError):
@@ -226,7 +231,7 @@ def bring(answer: billing.Answer, obj: Row, version: int, created: int | None, s
     if write_answer(answer, obj, version, created, settle):
         return True
     for _ in range(TRIES):
-        held = None if obj.get("deleted") else hold(READERS[obj["object"]][0], obj["id"])
+        held = None if obj.get("deleted") else hold(READERS[obj["object"]][0], str(identity(obj)))
         if held is None or held.copy != read(obj):
             return False
         if touch(held, settle):
