@@ -126,13 +126,13 @@ def make_client(key: str, api_base: str, timeout: int, retries: int) -> stripe.S
 def ask(call: Callable[[stripe.V1Services], Any], *, quick: bool = False) -> Answer:
     """Make one call and return its answer. Raises BillingError's children, never Stripe's own."""
     pacer = pace.current()
-    once = functools.partial(_ask_once, call, quick)
+    client: stripe.StripeClient = current_app.extensions["shop.stripe"][quick]
+    once = functools.partial(_ask_once, call, client)
     return pacer.call(once, Busy) if pacer else once()
 
 
-def _ask_once(call: Callable[[stripe.V1Services], Any], quick: bool) -> Answer:
+def _ask_once(call: Callable[[stripe.V1Services], Any], client: stripe.StripeClient) -> Answer:
     assert not db.writing(), "no call to Stripe while a write is open"
-    client: stripe.StripeClient = current_app.extensions["shop.stripe"][quick]
     started = time.monotonic()
     try:
         response = call(client.v1).last_response
@@ -307,7 +307,19 @@ def account() -> Answer:
     return ask(lambda v1: v1.accounts.retrieve_current())
 
 
+def ask_as_browser(intent: dict[str, Any]) -> Answer:
+    """Ask for a payment intent as a page does. Raises Missing when the publishable key is another account's."""
+    config = current_app.config
+    client = make_client(config["STRIPE_PUBLISHABLE_KEY"], config["STRIPE_API_BASE"], QUICK, 0)
+    secret = intent["client_secret"]
+    return _ask_once(lambda v1: v1.payment_intents.retrieve(intent["id"], {"client_secret": secret}), client)
+
+
 # Lists over everybody, a page at a time, newest first.
+
+
+def payment_intents(**filters: Any) -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.payment_intents.list(wanted), **filters)
 
 
 def customers(**filters: Any) -> Iterator[Answer]:
@@ -423,6 +435,24 @@ def retire_price(price_id: str) -> Answer:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Webhooks
+
+
+def webhook_endpoints() -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.webhook_endpoints.list(wanted))
+
+
+def create_webhook_endpoint(values: params.WebhookEndpointCreateParams, key: str) -> Answer:
+    """Only this answer holds the signing secret."""
+    return ask(lambda v1: v1.webhook_endpoints.create(values, {"idempotency_key": key}))
+
+
+def update_webhook_endpoint(id: str, values: params.WebhookEndpointUpdateParams) -> Answer:
+    return ask(lambda v1: v1.webhook_endpoints.update(id, values))
+
+
+def sign(body: bytes, secret: str) -> str:
+    """The Stripe-Signature header that Stripe would send with these bytes now."""
+    return stripe.WebhookSignature.generate_signature_header(body.decode(), secret, int(time.time()))
 
 
 def verify_webhook(body: bytes, header: str, secrets: list[str]) -> None:

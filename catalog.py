@@ -206,7 +206,7 @@ def _product_in_line(product: SoldProduct, there: Row | None) -> Generator[str, 
 
 
 def _price_in_line(price: SoldPrice, product_id: str, there: Row | None) -> Iterator[str]:
-    if there is not None and there["active"] and _same_price(price, product_id, there):
+    if there is not None and there["active"] and same_price(price, product_id, there):
         return
     wanted: Row = {
         "product": product_id,
@@ -228,7 +228,8 @@ def _price_in_line(price: SoldPrice, product_id: str, there: Row | None) -> Iter
         yield f"retired price {there['id']}, which {price.lookup_key} named before"
 
 
-def _same_price(price: SoldPrice, product_id: str, there: Row) -> bool:
+def same_price(price: SoldPrice, product_id: str, there: Row) -> bool:
+    """Whether a price at Stripe is what the file says."""
     amounts = {code: option["unit_amount"] for code, option in (there.get("currency_options") or {}).items()}
     recurring = there["recurring"] or {}
     return (

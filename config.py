@@ -175,6 +175,14 @@ def load(source: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ConfigError with every problem found.
     """
+    found, problems = read(source)
+    if problems:
+        raise ConfigError(problems)
+    return {**found, **derived(found)}
+
+
+def read(source: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The settings that are right, with defaults for those not given; and all that is wrong, in words."""
     problems: list[str] = []
     found: dict[str, Any] = {}
     for setting in SETTINGS:
@@ -189,9 +197,7 @@ def load(source: Mapping[str, Any]) -> dict[str, Any]:
             problems.append(f"{setting.name} {wrong}.")
     if not problems:
         problems = disagreements(found)
-    if problems:
-        raise ConfigError(problems)
-    return {**found, **derived(found)}
+    return found, problems
 
 
 def disagreements(found: Mapping[str, Any]) -> list[str]:

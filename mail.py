@@ -241,6 +241,13 @@ def compose(mail: sa.Row[Any]) -> EmailMessage:
 
 
 def send_by_smtp(message: EmailMessage) -> None:
+    with smtp() as server:
+        server.send_message(message)
+
+
+@contextmanager
+def smtp() -> Iterator[smtplib.SMTP]:
+    """A connection to the mail server, encrypted and logged in as the settings say. Raises OSError, SMTPException."""
     config = current_app.config
     server, port = config["MAIL_SERVER"], config["MAIL_PORT"]
     context = ssl.create_default_context()
@@ -248,12 +255,12 @@ def send_by_smtp(message: EmailMessage) -> None:
         smtplib.SMTP_SSL(server, port, timeout=TIMEOUT, context=context)
         if config["MAIL_USE_TLS"] and port == smtplib.SMTP_SSL_PORT
         else smtplib.SMTP(server, port, timeout=TIMEOUT)
-    ) as smtp:
+    ) as connection:
         if config["MAIL_USE_TLS"] and port != smtplib.SMTP_SSL_PORT:
-            smtp.starttls(context=context)
+            connection.starttls(context=context)
         if config["MAIL_USERNAME"]:
-            smtp.login(config["MAIL_USERNAME"], config["MAIL_PASSWORD"])
-        smtp.send_message(message)
+            connection.login(config["MAIL_USERNAME"], config["MAIL_PASSWORD"])
+        yield connection
 
 
 def save(mail: sa.Row[Any], message: EmailMessage) -> None:
