@@ -134,15 +134,17 @@ def _act(
         outcome = Outcome("intended", UNKNOWN)
     except Problem as refusal:
         outcome = Outcome("failed", refusal.message)
-    _note(record.key, outcome, record.request_id)
+    _note(record, outcome)
     return outcome
 
 
-def _note(action_id: str, outcome: Outcome, request_id: str | None) -> None:
-    mine = sa.update(StaffAction).where(StaffAction.id == action_id, StaffAction.state == "intended")
-    known = sa.func.coalesce(request_id, StaffAction.request_id)
+def _note(record: Record, outcome: Outcome) -> None:
+    """What came of an action, unless somebody else has found out already."""
+    mine = sa.update(StaffAction).where(StaffAction.id == record.key, StaffAction.state == "intended")
+    heard = {"request_id": record.request_id, "at": record.done_at}
+    values = {"state": outcome.state, "note": outcome.note} | {name: value for name, value in heard.items() if value}
     with db.write() as tx:
-        tx.execute(mine.values(state=outcome.state, note=outcome.note, request_id=known))
+        tx.execute(mine.values(values))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -159,7 +161,7 @@ def settle() -> None:
             outcome = _what_became_of(action)
         except (billing.Unavailable, sync.Contended):
             continue
-        _note(action.id, outcome, None)
+        _note(Record(action.id), outcome)
 
 
 def _what_became_of(action: StaffAction) -> Outcome:

@@ -46,6 +46,7 @@ class Record:
 
     key: str  # its idempotency key
     request_id: str | None = None  # Stripe's, once there is one
+    done_at: int | None = None  # by Stripe's clock
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -520,7 +521,7 @@ def _holds(subscription: Row, values: Row) -> bool:
 
 def _note(record: Record | None, answer: billing.Answer) -> billing.Answer:
     if record:
-        record.request_id = answer.request_id
+        record.request_id, record.done_at = answer.request_id, answer.date
     return answer
 
 

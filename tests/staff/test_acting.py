@@ -35,6 +35,18 @@ def test_cancelling_at_the_period_end_is_done_and_on_record(alice, sam, shop):
     assert "Ends on" in alice.get("/account").text
 
 
+def test_an_action_is_noted_at_stripes_time(alice, sam, shop):
+    """So that it stands beside the events that it led to, also in a world that is weeks ahead."""
+    shop.sandbox.advance(days=20)
+
+    cancel(sam, alice)
+
+    (action,) = actions(shop)
+    event = shop.sandbox.events("customer.subscription.updated")[-1]
+    assert 0 <= action["at"] - event.created <= 2
+    assert action["started_at"] < event.created - 19 * 86400
+
+
 def test_cancelling_now_ends_access_at_once(alice, sam, shop):
     """And says so."""
     page = cancel(sam, alice, "now").text

@@ -39,11 +39,11 @@ def test_the_history_tells_events_invoices_and_staff_actions(alice, sam):
     def entries(show):
         return history[show].split('<ol class="history">')[1].split("</ol>")[0]
 
-    assert "<code>invoice.paid</code>" in entries("events")
+    assert "<code>invoice.<wbr>paid</code>" in entries("events")
     assert "Invoice " in entries("invoices")
-    assert "Cancelled at the period’s end" in entries("actions")
+    assert "Cancel at the period’s end" in entries("actions")
     assert "<code>" not in entries("actions").split("<strong>")[1].split("</strong>")[0]
-    for words in ("<code>invoice.paid</code>", "Invoice ", "Cancelled at the period’s end", "They asked by phone."):
+    for words in ("<code>invoice.<wbr>paid</code>", "Invoice ", "Cancel at the period’s end", "They asked by phone."):
         assert words in entries("")
 
 
