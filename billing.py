@@ -452,7 +452,7 @@ def update_webhook_endpoint(id: str, values: params.WebhookEndpointUpdateParams)
 
 def sign(body: bytes, secret: str) -> str:
     """The Stripe-Signature header that Stripe would send with these bytes now."""
-    return stripe.WebhookSignature.generate_signature_header(body.decode(), secret, int(time.time()))
+    return str(stripe.WebhookSignature.generate_signature_header(body.decode(), secret, int(time.time())))
 
 
 def verify_webhook(body: bytes, header: str, secrets: list[str]) -> None:
