@@ -197,7 +197,7 @@ class Check:
     def object(self, kind: str, answer: billing.Answer, obj: Row) -> None:
         """One object of a list."""
         held = sync.hold(READERS[kind][0], obj["id"])
-        copy = sync.last_seen(obj)
+        copy = sync.readable(obj)
         asked_at = sync.bounds(answer, None)["known_from"]
         if copy is None or sync.is_cut_off(obj):
             return self.by_id(kind, obj["id"])
@@ -227,7 +227,7 @@ class Check:
                 if not self.dry_run:
                     sync.ask(kind, id, quick=False)
             return
-        copy = sync.last_seen(answer.object)
+        copy = sync.readable(answer.object)
         if copy is None:
             self.report.unfinished.append(f"{kind} {id} has a shape that can't be read")
             return
