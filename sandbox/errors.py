@@ -4,19 +4,28 @@ from typing import Any
 
 # What Stripe calls a thing that is not there, and the parameter that it blames when the thing was named in the path.
 NOUNS = {
+    "billing.meter": ("meter", "id"),
+    "billing_portal.configuration": ("configuration", "configuration"),
     "charge": ("charge", "id"),
     "customer": ("customer", "id"),
+    "dispute": ("dispute", "id"),
+    "entitlements.active_entitlement": ("active entitlement", "id"),
+    "entitlements.feature": ("entitlement feature", "id"),
     "event": ("event", "id"),
     "invoice": ("invoice", "invoice"),
     "invoice_payment": ("invoice_payment", "id"),
+    "mandate": ("mandate", "mandate"),
     "payment_intent": ("payment_intent", "intent"),
     "payment_method": ("PaymentMethod", "payment_method"),
     "price": ("price", "price"),
     "product": ("product", "id"),
+    "quote": ("quote", "quote"),
     "refund": ("refund", "id"),
     "setup_intent": ("setupintent", "intent"),
     "subscription": ("subscription", "id"),
     "subscription_item": ("subscription_item", "item"),
+    "tax_id": ("tax_id", "id"),
+    "test_helpers.test_clock": ("test clock", "test_clock"),
     "webhook_endpoint": ("webhook endpoint", "id"),
 }
 ON_ANOTHER_ACCOUNT = (

@@ -112,10 +112,12 @@ def create_sandbox(
     from sandbox.browser import browser
     from sandbox.control import control
     from sandbox.page import page
+    from sandbox.portal import portal
 
     app.register_blueprint(control)
     app.register_blueprint(page)
     app.register_blueprint(browser)
+    app.register_blueprint(portal)
     app.url_map.merge_slashes = False
     app.before_request(_read_body)
     app.register_error_handler(HTTPException, _as_stripe_says_it)

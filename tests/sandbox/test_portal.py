@@ -1,10 +1,11 @@
 """The billing portal: configurations, sessions, and what customers do on its pages."""
 
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.sandbox.acts import paying_customer, previous, refused, types
+from tests.sandbox.acts import FORM, monthly, paying_customer, previous, refused, types
 from tests.sandbox_process import SandboxProcess
 
 EVERYTHING: Any = {
@@ -102,3 +103,136 @@ def test_a_flow_needs_its_feature_and_a_subscription_of_the_customer(
     assert sessions.create(own | {"flow_data": flow}).flow.subscription_cancel.subscription == subscription.id
     other = own | {"customer": stripe_api.customers.create().id}
     assert "does not belong" in refused(sessions.create, other | {"flow_data": flow}).user_message
+
+
+def visit(stripe_api: Any, configuration: Any, customer: str, **more: Any) -> str:
+    """The path of a new link into the portal."""
+    params = {"customer": customer, "configuration": configuration.id, **more}
+    return urlsplit(stripe_api.billing_portal.sessions.create(params).url).path
+
+
+def submit(sandbox: SandboxProcess, path: str, **fields: str) -> tuple[int, dict[str, str], str]:
+    return sandbox.request("POST", path, urlencode(fields), FORM)
+
+
+def test_the_page_shows_plan_method_and_invoices(sandbox: SandboxProcess, stripe_api: Any, configuration: Any) -> None:
+    """What the customer has, what it costs, how it is paid and what was billed."""
+    subscription = paying_customer(sandbox)
+    path = visit(stripe_api, configuration, subscription.customer)
+    status, headers, page = sandbox.request("GET", path)
+    assert status == 200
+    assert "script-src 'self'" in headers["content-security-policy"]
+    number = stripe_api.invoices.retrieve(subscription.latest_invoice).number
+    for text in ("Basic", "$5.00 per month", "Your subscription renews on", "Visa •••• 4242", number, BACK):
+        assert text in page
+
+
+def test_canceling_sets_an_end_that_does_not_move_and_keeps_the_reason(
+    sandbox: SandboxProcess, stripe_api: Any, configuration: Any
+) -> None:
+    """In flexible mode that is cancel_at; one update tells all of it, and it can be taken back."""
+    subscription = paying_customer(sandbox)
+    path, mark = visit(stripe_api, configuration, subscription.customer), sandbox.mark()
+    cancel = f"{path}/subscriptions/{subscription.id}/cancel"
+    page = sandbox.request("GET", cancel)[2]
+    assert "It’s too expensive" in page and "I need more features" not in page
+    status, headers, _ = submit(sandbox, cancel, feedback="unused", comment="Bye")
+    assert (status, headers["location"]) == (303, f"{path}?done=canceled")
+    ended = stripe_api.subscriptions.retrieve(subscription.id)
+    assert (ended.status, ended.cancel_at_period_end) == ("active", False)
+    assert ended.cancel_at == ended["items"].data[0].current_period_end
+    assert ended.cancellation_details.to_dict() == {
+        "comment": "Bye", "feedback": "unused", "feedback_option": None, "reason": "cancellation_requested"
+    }  # fmt: skip
+    assert "will be canceled on" in sandbox.request("GET", path)[2]
+    submit(sandbox, f"{path}/subscriptions/{subscription.id}/renew")
+    again = stripe_api.subscriptions.retrieve(subscription.id)
+    assert (again.cancel_at, again.canceled_at) == (None, None)
+    events = sandbox.events(since=mark)
+    assert types(events) == ["customer.subscription.updated"] * 2
+    assert previous(events[0])["cancel_at"] is None
+    assert events[0].request.id and events[0].request.idempotency_key is None
+
+
+def test_canceling_at_once_ends_it(sandbox: SandboxProcess, stripe_api: Any, configuration: Any) -> None:
+    """With mode=immediately."""
+    cancel = {"enabled": True, "mode": "immediately"}
+    stripe_api.billing_portal.configurations.update(configuration.id, {"features": {"subscription_cancel": cancel}})
+    subscription = paying_customer(sandbox)
+    path, mark = visit(stripe_api, configuration, subscription.customer), sandbox.mark()
+    submit(sandbox, f"{path}/subscriptions/{subscription.id}/cancel")
+    assert stripe_api.subscriptions.retrieve(subscription.id).status == "canceled"
+    assert types(sandbox.events(since=mark)) == ["customer.subscription.deleted"]
+    assert submit(sandbox, f"{path}/subscriptions/{subscription.id}/cancel")[0] == 404
+
+
+def test_a_plan_is_changed_to_one_that_is_on_offer(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """The change is a subscription update with the configuration's prorations; other prices are not taken."""
+    subscription, premium = paying_customer(sandbox), monthly(stripe_api, 1500, "Premium")
+    basic = subscription["items"].data[0].price
+    feature = {
+        "enabled": True,
+        "default_allowed_updates": ["price"],
+        "products": [{"product": p.product, "prices": [p.id]} for p in (basic, premium)],
+        "proration_behavior": "always_invoice",
+    }
+    configuration = stripe_api.billing_portal.configurations.create({"features": {"subscription_update": feature}})
+    path = visit(stripe_api, configuration, subscription.customer)
+    change = f"{path}/subscriptions/{subscription.id}/confirm"
+    page = sandbox.request("GET", f"{path}/subscriptions/{subscription.id}/update")[2]
+    assert "Premium, $15.00 per month" in page
+    assert "Premium" in sandbox.request("GET", f"{change}?price={premium.id}")[2]
+    assert submit(sandbox, change, price=premium.id)[0] == 303
+    changed = stripe_api.subscriptions.retrieve(subscription.id)
+    assert (changed["items"].data[0].price.id, changed["items"].data[0].quantity) == (premium.id, 1)
+    assert stripe_api.invoices.retrieve(changed.latest_invoice).billing_reason == "subscription_update"
+    assert submit(sandbox, change, price=monthly(stripe_api, 1).id)[0] == 404
+    assert submit(sandbox, change, price=basic.id, quantity="7")[0] == 404
+
+
+def test_details_are_changed_as_far_as_allowed(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """A field that the configuration leaves out stays; a bad address is told on the page and changes nothing."""
+    update = {"enabled": True, "allowed_updates": ["name", "email"]}
+    configuration = stripe_api.billing_portal.configurations.create({"features": {"customer_update": update}})
+    customer = stripe_api.customers.create({"name": "Carol", "email": "carol@example.com", "phone": "123"})
+    path = visit(stripe_api, configuration, customer.id) + "/customer/update"
+    status, _, page = submit(sandbox, path, name="Carola", email="nonsense", phone="9")
+    assert status == 400 and "Invalid email address: nonsense" in page
+    assert stripe_api.customers.retrieve(customer.id).name == "Carol"
+    assert submit(sandbox, path, name="Carola", email="carola@example.com", phone="9")[0] == 303
+    found = stripe_api.customers.retrieve(customer.id)
+    assert (found.name, found.email, found.phone) == ("Carola", "carola@example.com", "123")
+
+
+def test_a_flow_leads_to_one_page_and_back_to_the_shop(
+    sandbox: SandboxProcess, stripe_api: Any, configuration: Any
+) -> None:
+    """The link opens the flow's page; completing it leads where after_completion says."""
+    subscription = paying_customer(sandbox)
+    done = {"type": "redirect", "redirect": {"return_url": f"{BACK}?done=1"}}
+    about = {"subscription": subscription.id}
+    flow = {"type": "subscription_cancel", "subscription_cancel": about, "after_completion": done}
+    path = visit(stripe_api, configuration, subscription.customer, flow_data=flow)
+    assert path.endswith("/flow")
+    status, headers, _ = sandbox.request("GET", path)
+    assert status == 302 and headers["location"].endswith(f"/subscriptions/{subscription.id}/cancel")
+    status, headers, _ = submit(sandbox, headers["location"])
+    assert (status, headers["location"]) == (303, f"{BACK}?done=1")
+
+
+def test_a_link_ends_and_opens_only_its_customers_things(
+    sandbox: SandboxProcess, stripe_api: Any, configuration: Any
+) -> None:
+    """Unused for five minutes, unknown or cut short: 404. Somebody else's subscription: 404, and it stays."""
+    theirs, mine = paying_customer(sandbox), stripe_api.customers.create()
+    path = visit(stripe_api, configuration, mine.id)
+    assert submit(sandbox, f"{path}/subscriptions/{theirs.id}/cancel")[0] == 404
+    assert stripe_api.subscriptions.retrieve(theirs.id).cancel_at is None
+    assert sandbox.request("GET", path[:-1])[0] == 404
+    assert sandbox.request("GET", "/p/session/test_")[0] == 404
+    unused = visit(stripe_api, configuration, mine.id)
+    sandbox.advance(299)
+    assert sandbox.request("GET", path)[0] == 200
+    sandbox.advance(1)
+    status, _, page = sandbox.request("GET", unused)
+    assert status == 404 and "This link has expired" in page
