@@ -14,7 +14,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
+import limits
+import sqlalchemy as sa
 from dotenv import dotenv_values
+from limits.errors import ConfigurationError
+from limits.storage import storage_from_string
 
 STRIPE_API = "https://api.stripe.com"
 STRIPE_JS = "https://js.stripe.com/endive/stripe.js"
@@ -69,11 +73,45 @@ def secret(value: str) -> str:
     return value
 
 
+def port(value: str) -> int:
+    if not 1 <= whole(value) <= 65535:
+        raise Wrong("must be a port from 1 to 65535")
+    return int(value)
+
+
 def web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise Wrong("must be an address such as https://shop.example.com")
+    wrong = Wrong("must be an address such as https://shop.example.com")
+    try:
+        parts = urlsplit(value)
+        is_sane = parts.port != 0 and bool(parts.hostname)
+    except ValueError as error:
+        raise wrong from error
+    if not is_sane or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
+        raise wrong
     return value.rstrip("/")
+
+
+def database_address(value: str) -> str:
+    try:
+        if value:
+            sa.make_url(value).get_dialect()
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError, ValueError) as error:
+        raise Wrong("must be an address such as postgresql+psycopg://user:password@host/shop") from error
+    return value
+
+
+def counter_address(value: str) -> str:
+    try:
+        storage_from_string(value)
+    except (ConfigurationError, ValueError) as error:
+        raise Wrong("must be memory:// or redis://..., whose package (redis) must be installed") from error
+    return value
+
+
+def log_level(value: str) -> str:
+    if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise Wrong("must be DEBUG, INFO, WARNING or ERROR")
+    return value.upper()
 
 
 def secret_key(value: str) -> str:
@@ -101,9 +139,10 @@ def webhook_secrets(value: str) -> list[str]:
 
 
 def rate(value: str) -> str:
-    count, _, window = value.partition(" per ")
-    if not count.isdigit() or not window:
-        raise Wrong('must read like "10 per 15 minutes"')
+    try:
+        limits.parse(value)
+    except ValueError as error:
+        raise Wrong('must read like "10 per 15 minutes"') from error
     return value
 
 
@@ -130,12 +169,17 @@ SETTINGS = (
     ),
     Setting("STRIPE_API_BASE", STRIPE_API, web_address, "Where Stripe's API is; the sandbox has its own address."),
     Setting("STRIPE_JS_URL", STRIPE_JS, web_address, "Where Stripe.js is."),
-    Setting("STRIPE_TIMEOUT", "20", whole, "Seconds to wait for an answer of Stripe."),
+    Setting("STRIPE_TIMEOUT", "20", some, "Seconds to wait for an answer of Stripe."),
     Setting("SHOP_NAME", "Lantern", text, "The name on every page and mail."),
     Setting("BASE_URL", "http://localhost:4242", web_address, "The shop's own address; makes all absolute links."),
     Setting("TRUSTED_HOSTS", "", words, "Host names to answer to; by default that of BASE_URL."),
     Setting("PROXIES", "0", whole, "How many proxies in front set X-Forwarded-* headers."),
-    Setting("DATABASE_URL", "", text, "SQLAlchemy's address of the database; by default a SQLite file in instance/."),
+    Setting(
+        "DATABASE_URL",
+        "",
+        database_address,
+        "SQLAlchemy's address of the database; by default a SQLite file in instance/.",
+    ),
     Setting("CATALOG", "catalog.toml", text, "The file that says what is sold, read by `flask catalog sync`."),
     Setting(
         "ACCESS_WHILE_PROCESSING",
@@ -152,21 +196,26 @@ SETTINGS = (
     ),
     Setting("STAFF_FRESH_MINUTES", "30", some, "How long ago staff may have typed their password to see staff pages."),
     Setting("MAIL_SERVER", "", text, "SMTP server. Empty: mails are printed and saved under instance/mail/."),
-    Setting("MAIL_PORT", "587", whole, "Port of the SMTP server."),
+    Setting("MAIL_PORT", "587", port, "Port of the SMTP server."),
     Setting("MAIL_USERNAME", "", text, "Log-in at the SMTP server."),
     Setting("MAIL_PASSWORD", "", text, "Password at the SMTP server."),
     Setting("MAIL_USE_TLS", "true", yes_no, "Use STARTTLS (or TLS from the start on port 465)."),
     Setting("MAIL_FROM", "shop@localhost", text, "Sender of all mails."),
     Setting("CHECK_EMAIL_DELIVERABILITY", "false", yes_no, "Ask DNS whether a new address can get mail."),
     Setting("RATELIMIT_ENABLED", "true", yes_no, "Limits on log-in, sign-up and payment attempts."),
-    Setting("RATELIMIT_STORAGE_URI", "memory://", text, "Where counts are kept; with several processes redis://..."),
+    Setting(
+        "RATELIMIT_STORAGE_URI",
+        "memory://",
+        counter_address,
+        "Where counts are kept; with several processes redis://...",
+    ),
     Setting("LIMIT_LOGIN_ACCOUNT", "10 per 15 minutes", rate, "Log-ins for one account."),
     Setting("LIMIT_LOGIN_ADDRESS", "60 per 15 minutes", rate, "Log-ins from one network address."),
     Setting("LIMIT_REGISTER_ADDRESS", "20 per 1 hour", rate, "Sign-ups from one network address."),
     Setting("LIMIT_RESET_ACCOUNT", "5 per 1 hour", rate, "Password resets for one account."),
     Setting("LIMIT_PAY_ACCOUNT", "20 per 1 hour", rate, "Payment attempts of one account."),
     Setting("LIMIT_PAY_ADDRESS", "60 per 1 hour", rate, "Payment attempts from one network address."),
-    Setting("LOG_LEVEL", "INFO", text, "DEBUG, INFO, WARNING or ERROR."),
+    Setting("LOG_LEVEL", "INFO", log_level, "DEBUG, INFO, WARNING or ERROR."),
 )
 
 
@@ -195,8 +244,8 @@ def read(source: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             found[setting.name] = setting.parse(raw)
         except Wrong as wrong:
             problems.append(f"{setting.name} {wrong}.")
-    if not problems:
-        problems = disagreements(found)
+    if found.keys() >= {"STRIPE_SECRET_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_API_BASE", "STRIPE_JS_URL"}:
+        problems += disagreements(found)
     return found, problems
 
 
@@ -214,8 +263,6 @@ def disagreements(found: Mapping[str, Any]) -> list[str]:
         problems.append(
             "STRIPE_JS_URL must not be set with a live key: cards would be typed on another page than Stripe's."
         )
-    if found["LOG_LEVEL"].upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        problems.append("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
     return problems
 
 
@@ -231,7 +278,6 @@ def derived(found: Mapping[str, Any]) -> dict[str, Any]:
         "DATABASE_URL": found["DATABASE_URL"] or f"sqlite:///{ROOT / 'instance' / f'shop-{mode}.db'}",
         "TRUSTED_HOSTS": found["TRUSTED_HOSTS"]
         or (["localhost", "127.0.0.1", "[::1]"] if host == "localhost" else [host]),
-        "LOG_LEVEL": found["LOG_LEVEL"].upper(),
     }
 
 

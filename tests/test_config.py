@@ -34,6 +34,13 @@ def test_everything_that_is_missing_is_told_at_once():
     assert [problem.split()[0] for problem in caught.value.problems] == list(GOOD)
 
 
+def test_what_disagrees_is_told_together_with_what_is_wrong():
+    """Not at the next start."""
+    told = problems(STRIPE_SECRET_KEY="sk_live_1", LOG_LEVEL="LOUD", GRACE_DAYS="two")
+
+    assert sorted(problem.split()[0] for problem in told) == ["GRACE_DAYS", "LOG_LEVEL", "STRIPE_SECRET_KEY"]
+
+
 def test_create_app_ends_with_the_list():
     """A setting that is wrong stops the start."""
     with pytest.raises(config.ConfigError, match="STRIPE_SECRET_KEY"):
@@ -55,7 +62,16 @@ def test_create_app_ends_with_the_list():
         ("GRACE_DAYS", "²", "whole number"),
         ("PROXIES", "1.5", "whole number"),
         ("ACCESS_WHILE_PROCESSING", "maybe", "true or false"),
+        ("BASE_URL", "http://localhost:99999", "address"),
+        ("BASE_URL", "http://[", "address"),
+        ("STRIPE_TIMEOUT", "0", "1 or more"),
+        ("DATABASE_URL", "nonsense", "postgresql"),
+        ("DATABASE_URL", "oracel://x/y", "postgresql"),
+        ("MAIL_PORT", "70000", "65535"),
+        ("RATELIMIT_STORAGE_URI", "foo://", "redis"),
         ("LIMIT_LOGIN_ACCOUNT", "ten", "per"),
+        ("LIMIT_LOGIN_ACCOUNT", "5 per moon", "per"),
+        ("LIMIT_LOGIN_ACCOUNT", "² per hour", "per"),
         ("LOG_LEVEL", "LOUD", "DEBUG"),
     ],
 )
