@@ -1,0 +1,151 @@
+"""The commands that set a shop up and keep it safe: flask webhooks | backup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import sqlalchemy as sa
+from flask.cli import AppGroup, with_appcontext
+
+import backup
+import billing
+import clock
+import db
+import operations
+from cli_sync import Told
+from models import Operation
+from webhooks import HANDLERS
+
+KIND = "create_webhook_endpoint"
+
+webhooks_commands = AppGroup("webhooks", help="Where Stripe sends its events.")
+
+
+@webhooks_commands.command("list")
+def webhooks_list() -> None:
+    """Every endpoint of the account: id, state, API version, number of event types, address.
+
+    \b
+    Example:
+      flask webhooks list
+    """
+    endpoints = list(_endpoints())
+    for one in endpoints:
+        types = "all types" if "*" in one["enabled_events"] else f"{len(one['enabled_events'])} types"
+        click.echo(f"{one['id']}  {one['status']}  {one['api_version'] or 'default version'}  {types}  {one['url']}")
+    if not endpoints:
+        click.echo("There are none: `flask webhooks create URL` makes one.")
+
+
+@webhooks_commands.command("create")
+@click.argument("url", metavar="URL")
+@click.option("--env", is_flag=True, help="Print nothing but the line for .env.")
+@click.option("--update", is_flag=True, help="If there is one with this URL, have it send the events that are needed.")
+def webhooks_create(url: str, env: bool, update: bool) -> None:
+    """Have Stripe send the events that this shop needs, in its API version, to URL; prints the signing secret once.
+
+    \b
+    Examples:
+      flask webhooks create https://shop.example.com/webhook
+      flask webhooks create https://shop.example.com/webhook --env >> .env
+    """
+    url = _checked(url)
+    there = [one for one in _endpoints() if one["url"] == url]
+    if there and not _was_lost(url):
+        if not update:
+            raise click.ClickException(_exists(there))
+        for one in there:
+            _update(one)
+        return
+    endpoint = _create(url)
+    if env:
+        click.echo(f"STRIPE_WEBHOOK_SECRET={endpoint['secret']}")
+        return
+    click.echo(f"{endpoint['id']} sends {len(HANDLERS)} types of events in version {billing.API_VERSION} to {url}.")
+    click.echo("Put this into the shop's settings now; Stripe does not tell it again:")
+    click.echo(f"STRIPE_WEBHOOK_SECRET={endpoint['secret']}")
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise click.UsageError("URL must be an address such as https://shop.example.com/webhook")
+    if parts.path in ("", "/"):
+        return f"{parts.scheme}://{parts.netloc}/webhook"
+    if parts.path != "/webhook":
+        raise click.UsageError(f"the shop takes events at /webhook, not at {parts.path}")
+    return url
+
+
+def _endpoints() -> Any:
+    try:
+        for page in billing.webhook_endpoints():
+            yield from page.object["data"]
+    except billing.BillingError as error:
+        raise Told(error) from error
+
+
+def _exists(there: list[dict[str, Any]]) -> str:
+    ids = ", ".join(one["id"] for one in there)
+    return (
+        f"Stripe has an endpoint with this URL already: {ids}. Its secret is in the dashboard alone. "
+        "--update has it send the events that are needed; or delete it there, and create it anew."
+    )
+
+
+def _was_lost(url: str) -> bool:
+    """Whether it was made by us, but the answer with its secret got lost: Stripe says it again."""
+    query = sa.select(Operation.id).where(Operation.kind == KIND, Operation.subject == url, Operation.state == "open")
+    return db.session.scalar(query.where(Operation.started_at > clock.wall() - operations.KEY_LIFE)) is not None
+
+
+def _create(url: str) -> dict[str, Any]:
+    values = {"url": url, "enabled_events": sorted(HANDLERS), "api_version": billing.API_VERSION}
+    operation = operations.begin(KIND, url, values)
+    try:
+        params: Any = operation.params
+        answer = billing.create_webhook_endpoint(params, operation.id)
+    except billing.Refused as error:
+        operations.end(operation.id, "failed", str(error))
+        raise Told(error) from error
+    except billing.BillingError as error:
+        raise Told(error, then="Run it again: it is made once.") from error
+    operations.end(operation.id, "done")
+    return answer.object
+
+
+def _update(endpoint: dict[str, Any]) -> None:
+    values: Any = {"enabled_events": sorted(HANDLERS), "disabled": False}
+    try:
+        billing.update_webhook_endpoint(endpoint["id"], values)
+    except billing.BillingError as error:
+        raise Told(error) from error
+    click.echo(f"{endpoint['id']} now sends {len(HANDLERS)} types of events.")
+    if endpoint["api_version"] != billing.API_VERSION:
+        click.echo(
+            f"Its API version is {endpoint['api_version'] or 'the default of the account'}, not {billing.API_VERSION}, "
+            "and can't be changed: delete it in the dashboard and create it anew."
+        )
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@with_appcontext
+def backup_command(file: Path) -> None:
+    """Copy the SQLite database to FILE, which must be new, while the shop goes on.
+
+    To go back to it: stop the shop, delete the database with its -wal and -shm files, put FILE in its place, start, and
+    run `flask sync`, which brings from Stripe what happened since.
+
+    \b
+    Example:
+      flask backup /backups/shop-$(date +%F).db
+    """
+    try:
+        size = backup.write(file)
+    except backup.NoBackup as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{file}: {size / 1_000_000:.1f} MB")
