@@ -121,8 +121,9 @@ def change_method(visit: Visit, id: str, action: str) -> Any:
     if action == "default":
         _charge_from_now_on(visit, method["id"])
         return visit.completed("method")
-    if method["id"] == visit.customer["default_payment_method"]:
-        raise StripeError("The default payment method cannot be removed. Make another one the default first.")
+    used = showing.methods_of_subscriptions(visit.world, visit.customer)
+    if method["id"] in {visit.customer["default_payment_method"], *used}:
+        raise StripeError("This payment method is in use. Make another one the default first.")
     payment_methods.detach(visit.world, {}, id)
     return visit.completed("removed")
 

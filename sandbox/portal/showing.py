@@ -101,12 +101,18 @@ def choices(world: World, document: Document, feature: dict[str, Any]) -> list[d
 
 def methods(world: World, customer: Document) -> list[dict[str, Any]]:
     """The customer's payment methods, the default first."""
-    found = world.select("payment_method", "customer = ?", (customer["id"],))
+    used, default = methods_of_subscriptions(world, customer), customer["default_payment_method"]
     shown = [
-        {"id": m["id"], "default": m["id"] == customer["default_payment_method"], "text": method(world.wire(m))}
-        for m in found
+        {"id": one["id"], "default": one["id"] == default, "text": method(world.wire(one)), "used": one["id"] in used}
+        for one in world.select("payment_method", "customer = ?", (customer["id"],))
     ]
     return sorted(shown, key=lambda one: not one["default"])
+
+
+def methods_of_subscriptions(world: World, customer: Document) -> set[str]:
+    """The methods that live subscriptions have of their own."""
+    found = world.select("subscription", "customer = ?", (customer["id"],))
+    return {one["default_payment_method"] for one in found if one["status"] not in HIDDEN}
 
 
 def method(wire: dict[str, Any]) -> str:

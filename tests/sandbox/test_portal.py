@@ -105,7 +105,7 @@ def test_a_flow_needs_its_feature_and_a_subscription_of_the_customer(
     assert "does not belong" in refused(sessions.create, other | {"flow_data": flow}).user_message
 
 
-def visit(stripe_api: Any, configuration: Any, customer: str, **more: Any) -> str:
+def visit(stripe_api: Any, configuration: Any, customer: Any, **more: Any) -> str:
     """The path of a new link into the portal."""
     params = {"customer": customer, "configuration": configuration.id, **more}
     return urlsplit(stripe_api.billing_portal.sessions.create(params).url).path
@@ -188,6 +188,22 @@ def test_a_plan_is_changed_to_one_that_is_on_offer(sandbox: SandboxProcess, stri
     assert stripe_api.invoices.retrieve(changed.latest_invoice).billing_reason == "subscription_update"
     assert submit(sandbox, change, price=monthly(stripe_api, 1).id)[0] == 404
     assert submit(sandbox, change, price=basic.id, quantity="7")[0] == 404
+
+
+def test_a_method_in_use_stays_until_another_takes_its_place(
+    sandbox: SandboxProcess, stripe_api: Any, configuration: Any
+) -> None:
+    """The subscription's own card can't be removed; once another is the default, both places have that one."""
+    subscription = paying_customer(sandbox)
+    old = subscription.default_payment_method
+    new = stripe_api.payment_methods.attach("pm_card_mastercard", {"customer": subscription.customer})
+    path = visit(stripe_api, configuration, subscription.customer)
+    status, _, page = submit(sandbox, f"{path}/payment-methods/{old}/remove")
+    assert status == 400 and "in use" in page
+    assert submit(sandbox, f"{path}/payment-methods/{new.id}/default")[0] == 303
+    assert stripe_api.subscriptions.retrieve(subscription.id).default_payment_method == new.id
+    assert submit(sandbox, f"{path}/payment-methods/{old}/remove")[0] == 303
+    assert stripe_api.payment_methods.retrieve(old).customer is None
 
 
 def test_details_are_changed_as_far_as_allowed(sandbox: SandboxProcess, stripe_api: Any) -> None:
