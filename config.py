@@ -23,6 +23,15 @@ from limits.storage import storage_from_string
 STRIPE_API = "https://api.stripe.com"
 STRIPE_JS = "https://js.stripe.com/endive/stripe.js"
 ROOT = Path(__file__).parent
+MAIL_KINDS = (
+    "payment_failed",
+    "first_payment_failed",
+    "action_required",
+    "trial_ending",
+    "subscription_ended",
+    "plan_changed",
+    "renewal_ahead",
+)
 
 
 class ConfigError(click.ClickException):
@@ -138,6 +147,13 @@ def webhook_secrets(value: str) -> list[str]:
     return found
 
 
+def mail_kinds(value: str) -> list[str]:
+    found = words(value)
+    if unknown := [word for word in found if word not in MAIL_KINDS]:
+        raise Wrong(f"must name kinds of mail, with commas between, of: {', '.join(MAIL_KINDS)}; not {unknown[0]!r}")
+    return found
+
+
 def rate(value: str) -> str:
     try:
         limits.parse(value)
@@ -201,6 +217,12 @@ SETTINGS = (
     Setting("MAIL_PASSWORD", "", text, "Password at the SMTP server."),
     Setting("MAIL_USE_TLS", "true", yes_no, "Use STARTTLS (or TLS from the start on port 465)."),
     Setting("MAIL_FROM", "shop@localhost", text, "Sender of all mails."),
+    Setting(
+        "MAILS_OFF",
+        "",
+        mail_kinds,
+        "Mails not to send, where Stripe sends its own; any of: " + ", ".join(MAIL_KINDS) + ".",
+    ),
     Setting("CHECK_EMAIL_DELIVERABILITY", "false", yes_no, "Ask DNS whether a new address can get mail."),
     Setting("RATELIMIT_ENABLED", "true", yes_no, "Limits on log-in, sign-up and payment attempts."),
     Setting(

@@ -19,6 +19,7 @@ from models import Customer, PaymentMethod, WebhookEvent
 ID_LIMIT = 255
 VERSION_LIMIT = 64
 FINAL = ("done", "ignored")
+UPCOMING = "invoice.upcoming"
 
 
 def is_settled(event_id: str) -> bool:
@@ -115,6 +116,8 @@ def kind_of(event_type: str) -> str | None:
 
     "customer.subscription.updated" is about a subscription.
     """
+    if event_type == UPCOMING:  # its invoice is not there yet
+        return None
     about = event_type.rpartition(".")[0]
     return next((kind for kind in (about, about.rpartition(".")[2]) if kind in READERS), None)
 

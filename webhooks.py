@@ -15,6 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 import billing
 import ledger
+import notices
 import payments
 import sync
 from copies import identity
@@ -38,20 +39,21 @@ HANDLERS: dict[str, Callable[[dict[str, Any], sync.Settle], None]] = {
     "customer.deleted": sync.event,
     "customer.subscription.created": sync.event,
     "customer.subscription.updated": sync.event,
-    "customer.subscription.deleted": sync.event,
+    "customer.subscription.deleted": notices.telling(notices.subscription_ended),
     "customer.subscription.paused": sync.event,
     "customer.subscription.resumed": sync.event,
-    "customer.subscription.trial_will_end": sync.event,
+    "customer.subscription.trial_will_end": notices.telling(notices.trial_ending),
     "customer.subscription.pending_update_applied": sync.event,
     "customer.subscription.pending_update_expired": sync.event,
+    "invoice.upcoming": notices.renewal_ahead,
     "invoice.created": sync.event,
     "invoice.finalized": sync.event,
     "invoice.finalization_failed": sync.event,
     "invoice.updated": sync.event,
     "invoice.paid": sync.event,
     "invoice.payment_succeeded": sync.event,
-    "invoice.payment_failed": sync.event,
-    "invoice.payment_action_required": sync.event,
+    "invoice.payment_failed": notices.telling(notices.payment_failed),
+    "invoice.payment_action_required": notices.telling(notices.action_required),
     "invoice.overdue": sync.event,
     "invoice.overpaid": sync.event,
     "invoice.sent": sync.event,

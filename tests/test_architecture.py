@@ -19,11 +19,11 @@ FLOORS = [
     {"auth"},
     {"access"},
     {"readings", "owed"},
-    {"subscriptions", "catalog", "staff_readings"},
+    {"subscriptions", "catalog", "notices", "staff_readings"},
     {"staff_actions", "payments", "changes"},
     {"checkout", "account", "plan", "staff", "members", "wallet", "webhooks", "reconcile"},
     {"missed"},
-    {"cli_sync"},
+    {"cli_sync", "cli_mail"},
     {"cli"},
     {"app"},
 ]

@@ -1,0 +1,303 @@
+"""Which mail is sent when: once for each kind and object, and never on news that came too late."""
+
+import pytest
+
+import config
+import notices
+from models import Outbox
+from tests.behind import ASKS, charge_to, fall_behind, subscriber, tell
+from tests.shop import pay
+from tests.stripe_objects import invoice as invoice_object
+
+KINDS = list(notices.SUBJECTS)
+
+
+@pytest.fixture
+def shop(shop):
+    """Mails wait for `flask tick`, as with any mail server: what they say stays in the outbox."""
+    shop.app.config["MAIL_SERVER"] = "mail.example.com"
+    return shop
+
+
+@pytest.fixture
+def alice(shop):
+    """Alice has Premium, paid with Visa 4242."""
+    return subscriber(shop)
+
+
+def written(shop, *kinds):
+    """The mails of the shop's own kinds, in order; what they said is in the files."""
+    return [row for row in shop.rows(Outbox) if row["kind"] in (kinds or KINDS)]
+
+
+def read(shop, kind):
+    """The plain text of the one mail of a kind."""
+    (mail,) = written(shop, kind)
+    return mail["text"]
+
+
+def test_a_failed_renewal_is_told_once_with_the_way_to_pay(alice, shop):
+    """However often Stripe tries again."""
+    invoice_id = fall_behind(shop, alice)
+    shop.sandbox.advance(days=9)
+    shop.settle()
+
+    (mail,) = written(shop)
+
+    assert (mail["kind"], mail["object_id"], mail["recipient"]) == ("payment_failed", invoice_id, "alice@example.com")
+    assert mail["subject"] == "Your payment for Premium did not go through"
+    text = read(shop, "payment_failed")
+    assert f"{shop.url}/pay/{invoice_id}" in text
+    assert "$15.00" in text
+    assert "You keep access until" in text
+
+
+def test_an_event_that_comes_twice_is_told_once(alice, shop):
+    """Stripe delivers at least once."""
+    shop.sandbox.post("deliveries", {"mode": "duplicate"})
+    fall_behind(shop, alice)
+    shop.sandbox.post("deliveries", {"mode": "deliver"})
+
+    assert [mail["kind"] for mail in written(shop)] == ["payment_failed"]
+
+
+def test_the_bank_that_asks_at_renewal_is_one_mail_of_its_own(alice, shop):
+    """Not two: `invoice.payment_failed` comes as well."""
+    invoice_id = fall_behind(shop, alice, ASKS)
+
+    (mail,) = written(shop)
+
+    assert (mail["kind"], mail["object_id"]) == ("action_required", invoice_id)
+    assert f"{shop.url}/pay/{invoice_id}" in read(shop, "action_required")
+
+
+def test_a_decline_on_the_page_is_no_mail(shop):
+    """The page says it."""
+    bob = shop.member("bob@example.com")
+    pay(shop.sandbox, bob.subscribe()["clientSecret"], "4000000000009995")
+    shop.settle()
+
+    assert written(shop) == []
+
+
+def test_news_of_a_failure_after_the_payment_tell_nobody_anything(alice, shop):
+    """The event came late: by then the invoice was paid."""
+    charge_to(shop, alice, "pm_card_chargeCustomerFail")
+    shop.sandbox.post("deliveries", {"mode": "hold"})
+    end = shop.sandbox.client.v1.subscriptions.retrieve(alice.subscription)["items"].data[0].current_period_end
+    shop.sandbox.advance_to(end + 7200)
+    charge_to(shop, alice, "pm_card_visa")
+    invoice_id = shop.sandbox.client.v1.subscriptions.retrieve(alice.subscription).latest_invoice
+    shop.sandbox.client.v1.invoices.pay(invoice_id)
+    with shop.app.app_context():
+        import sync
+
+        sync.customer(alice.customer)
+    shop.sandbox.post("deliveries", {"mode": "deliver"})
+    shop.sandbox.post("deliveries/flush", {})
+    shop.settle()
+
+    assert written(shop) == []
+
+
+def test_a_trial_that_ends_is_told_three_days_before(shop):
+    """With the price, and the date until which nothing is charged."""
+    bob = subscriber(shop, "basic_monthly", "bob@example.com")
+    v1 = shop.sandbox.client.v1
+    price = v1.prices.list({"lookup_keys": ["premium_monthly"]}).data[0]
+    v1.subscriptions.create({"customer": bob.customer, "items": [{"price": price.id}], "trial_period_days": 10})
+    shop.settle()
+    assert written(shop) == []
+    shop.sandbox.advance(days=7, hours=1)
+    shop.settle()
+
+    (mail,) = written(shop)
+
+    assert mail["kind"] == "trial_ending"
+    assert "$15.00" in read(shop, "trial_ending")
+
+
+def test_the_end_is_told(alice, shop):
+    """Whoever ended it."""
+    alice.send("/cancel-subscription", subscriptionId=alice.subscription)
+    shop.settle()
+
+    (mail,) = written(shop)
+
+    assert (mail["kind"], mail["subject"]) == ("subscription_ended", "Your Premium subscription has ended")
+    assert "because its last invoice" not in read(shop, "subscription_ended")
+
+
+def test_an_end_for_want_of_payment_says_so(alice, shop):
+    """After the last try."""
+    fall_behind(shop, alice)
+    shop.sandbox.advance(days=30)
+    shop.settle()
+
+    assert [mail["kind"] for mail in written(shop)] == ["payment_failed", "subscription_ended"]
+    assert "because its last invoice was not paid" in read(shop, "subscription_ended")
+
+
+def test_an_attempt_that_was_never_paid_ends_in_silence(shop):
+    """Nothing had begun."""
+    bob = shop.member("bob@example.com")
+    attempt = bob.subscribe()
+    bob.send("/cancel-subscription", subscriptionId=attempt["subscriptionId"])
+    shop.settle()
+
+    assert written(shop) == []
+
+
+def test_an_end_that_is_long_ago_is_no_news(alice, shop):
+    """Its event waited somewhere for weeks."""
+    shop.sandbox.post("deliveries", {"mode": "hold"})
+    alice.send("/cancel-subscription", subscriptionId=alice.subscription)
+    shop.sandbox.advance(days=20)
+    alice.subscribe("basic_monthly")
+    with shop.app.app_context():
+        import sync
+
+        sync.customer(alice.customer)
+    shop.sandbox.post("deliveries", {"mode": "deliver"})
+    shop.sandbox.post("deliveries/flush", {})
+    shop.settle()
+
+    assert written(shop) == []
+
+
+# --- a bank debit that fails days later
+
+
+def test_a_first_debit_that_fails_says_that_nothing_is_owed(alice, shop):
+    """The way on is to subscribe again."""
+    v1 = shop.sandbox.client.v1
+    invoice_id = v1.subscriptions.retrieve(alice.subscription).latest_invoice
+    now = shop.sandbox.now()
+    reference = {"customer_reference": None, "order_reference": invoice_id}
+    intent = {"id": "pi_1", "object": "payment_intent", "customer": alice.customer, "payment_details": reference}
+    tell(shop, intent, "payment_intent.processing", created=now)
+    forget_payment(shop, invoice_id)
+    invoice = invoice_object(invoice_id, alice.customer, total=1500, amount_remaining=1500)
+    invoice["parent"]["subscription_details"]["subscription"] = alice.subscription
+    tell(shop, invoice, "invoice.payment_failed", created=now + 5 * 86_400)
+
+    (mail,) = written(shop)
+
+    assert (mail["kind"], mail["object_id"]) == ("first_payment_failed", invoice_id)
+    assert "Nothing is owed" in read(shop, "first_payment_failed")
+
+
+def forget_payment(shop, invoice_id):
+    import sqlalchemy as sa
+
+    import db
+    from models import Invoice
+
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(Invoice).where(Invoice.id == invoice_id).values(status="open"))
+
+
+# --- the year's renewal
+
+
+def upcoming(shop, alice, *, days=30):
+    due = shop.sandbox.now() + days * 86_400
+    return {
+        "object": "invoice",
+        "customer": alice.customer,
+        "amount_due": 15000,
+        "currency": "usd",
+        "billing_reason": "upcoming",
+        "next_payment_attempt": due,
+        "parent": {"type": "subscription_details", "subscription_details": {"subscription": alice.subscription}},
+    }
+
+
+def pay_by_the_year(shop):
+    import sqlalchemy as sa
+
+    import db
+    from models import SubscriptionItem
+
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(SubscriptionItem).values(interval="year"))
+
+
+def test_a_years_renewal_is_told_ahead_once(alice, shop):
+    """`invoice.upcoming` has no id."""
+    pay_by_the_year(shop)
+    invoice = upcoming(shop, alice)
+    for _ in range(2):
+        tell(shop, invoice, "invoice.upcoming", created=shop.sandbox.now())
+
+    (mail,) = written(shop)
+
+    assert mail["kind"] == "renewal_ahead"
+    assert "$150.00" in read(shop, "renewal_ahead")
+
+
+def test_a_months_renewal_is_not_told_ahead(alice, shop):
+    """Nobody wants twelve of them."""
+    tell(shop, upcoming(shop, alice), "invoice.upcoming", created=shop.sandbox.now())
+
+    assert written(shop) == []
+
+
+def test_who_has_cancelled_is_not_told_of_a_renewal(alice, shop):
+    """There will be none."""
+    pay_by_the_year(shop)
+    invoice = upcoming(shop, alice)
+    alice.send("/cancel-subscription", subscriptionId=alice.subscription, atPeriodEnd=True)
+    shop.settle()
+    tell(shop, invoice, "invoice.upcoming", created=shop.sandbox.now())
+
+    assert written(shop) == []
+
+
+# --- switched off, and looked at
+
+
+def test_a_kind_that_is_switched_off_is_not_written(alice, shop):
+    """Where Stripe sends its own."""
+    shop.app.config["MAILS_OFF"] = ["payment_failed"]
+    fall_behind(shop, alice)
+
+    assert written(shop) == []
+
+
+def test_the_setting_names_kinds_that_there_are():
+    """A typo stops the start."""
+    assert set(config.MAIL_KINDS) == set(notices.SUBJECTS)
+    assert config.mail_kinds("payment_failed, trial_ending") == ["payment_failed", "trial_ending"]
+    with pytest.raises(config.Wrong, match="payment_faild"):
+        config.mail_kinds("payment_faild")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_mail_can_be_looked_at(runner, kind):
+    """Its words are all there, in both forms."""
+    text = runner.invoke(args=["mail", "preview", kind])
+    html = runner.invoke(args=["mail", "preview", kind, "--html"])
+
+    assert (text.exit_code, html.exit_code) == (0, 0)
+    assert text.output.startswith("Subject: ")
+    assert "Premium" in text.output
+    assert "http://localhost/account" in text.output
+    assert 'href="http://localhost/account"' in html.output
+    assert "{" not in text.output
+
+
+def test_a_change_of_plan_is_confirmed_once(app):
+    """With the date, where it waits for the period's end."""
+    import db
+
+    with app.test_request_context():
+        for date in (None, "May 3, 2027"):
+            with db.write() as tx:
+                words = {"plan": "Basic", "price": "$5.00 per month", "date": date}
+                notices.plan_changed(tx, "quote_1", "ada@example.com", **words)
+        with db.reader().connect() as connection:
+            (row,) = connection.execute(Outbox.__table__.select())
+
+    assert row.subject == "Your plan: Basic"
+    assert "you are now on Basic, at $5.00 per month" in row.text
