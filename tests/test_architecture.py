@@ -12,7 +12,7 @@ OWN = {file.stem for file in APP}
 # What a room may import of ours, lowest first. A room sees only rooms before it.
 FLOORS = [
     {"config", "clock", "db", "formatting", "pace"},
-    {"models", "billing"},
+    {"models", "billing", "backup"},
     {"copies"},
     {"errors", "operations", "sync", "mail", "logs", "health"},
     {"ledger", "throttle", "drift"},
@@ -24,6 +24,7 @@ FLOORS = [
     {"checkout", "account", "plan", "staff", "members", "wallet", "webhooks", "reconcile"},
     {"missed"},
     {"cli_sync", "cli_mail"},
+    {"cli_setup"},
     {"cli"},
     {"app"},
 ]
