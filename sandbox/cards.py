@@ -11,8 +11,8 @@ class Decline:
     code: str
     decline_code: str
     message: str
-    network_decline_code: str
-    advice_code: str
+    network_decline_code: str | None = None
+    advice_code: str | None = None
     network_advice_code: str | None = None
     param: str | None = None
 
@@ -34,7 +34,12 @@ class Card:
     attaches: bool = True  # a card that is declined can't even be attached, with one exception
     authentication: str = ""
     cvc_check: str = "pass"
+    line1_check: str = "pass"
+    postal_code_check: str = "pass"
     refund: str = "succeeded"
+    dispute: str = ""  # why the cardholder wants the money back, soon after a payment
+    early_fraud_warning: bool = False
+    settles_after: int | None = None  # seconds until the bank tells; None: it tells at once
 
     @property
     def last4(self) -> str:
@@ -166,6 +171,16 @@ CARDS = (
     Card("4000000000005126", ("refundFail",), refund="failed"),
     Card("4000000000000077", ("bypassPending",)),
     Card("4000000000000101", ("cvcCheckFail",), cvc_check="fail"),
+    Card("4000000000000036", ("avsZipFail",), postal_code_check="fail"),
+    Card("4000000000000028", ("avsLine1Fail",), line1_check="fail"),
+    Card("4000000000000010", ("avsFail",), postal_code_check="fail", line1_check="fail"),
+    Card("4000000000000044", ("avsUnchecked",), postal_code_check="unavailable", line1_check="unavailable"),
+    # Disputes
+    Card("4000000000000259", ("createDispute",), dispute="fraudulent"),
+    Card("4000000000002685", ("createDisputeProductNotReceived",), dispute="product_not_received"),
+    Card("4000000000001976", ("createDisputeInquiry",), dispute="inquiry"),
+    Card("4000000404000079", ("createMultipleDisputes",), dispute="several"),
+    Card("4000000000005423", ("createIssuerFraudRecord",), early_fraud_warning=True),
 )
 BY_NUMBER = {card.number: card for card in CARDS}
 BY_TOKEN = {f"pm_card_{token}": card for card in CARDS for token in card.tokens}

@@ -1,5 +1,6 @@
 """Identifiers of the shapes that Stripe gives."""
 
+import hashlib
 import secrets
 import string
 
@@ -31,3 +32,8 @@ def _base62(number: int, length: int) -> str:
         number, rest = divmod(number, 62)
         digits = ALPHABET[rest] + digits
     return digits
+
+
+def fingerprint(account: str, number: str) -> str:
+    """The same for the same card or bank account within one account."""
+    return hashlib.sha256((account + number).encode()).hexdigest()[:16]

@@ -41,6 +41,17 @@ def method_given(world: World, params: dict[str, Any], customer: str | None) -> 
     return payment_methods.create(world, data) if data else None
 
 
+def check_kind(intent: Document, method: Document, kinds: list[str]) -> None:
+    """Raises Stripe's error for a method of a kind that the intent does not take."""
+    if method["type"] not in kinds:
+        noun = "PaymentIntent" if intent["object"] == "payment_intent" else "SetupIntent"
+        text = (
+            f"The PaymentMethod provided ({method['type']}) is not allowed for this {noun}. Please attach a "
+            f"PaymentMethod of one of the following types: {', '.join(kinds)}."
+        )
+        raise StripeError(text, param="payment_method")
+
+
 def unexpected_state(world: World, intent: Document, text: str) -> StripeError:
     name = intent["object"]
     details: Any = {name: world.wire(intent)}

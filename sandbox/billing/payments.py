@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sandbox import cards
-from sandbox.billing import intents, invoicing
+from sandbox import methods
+from sandbox.billing import debiting, intents, invoicing
 from sandbox.errors import CardError
-from sandbox.resources import charges, payment_methods
+from sandbox.resources import charges, disputes, payment_intents, payment_methods
 from sandbox.store import Document
 from sandbox.world import World
 
@@ -35,6 +35,7 @@ def confirm(
         method = payment_methods.usable(world, intent["payment_method"], intent["customer"])
     if method is None:
         raise intents.unexpected_state(world, intent, intents.NO_METHOD)
+    intents.check_kind(intent, method, payment_intents.method_types(intent))
     attempt(world, intent, method, off_session=off_session, return_url=return_url)
     error = intent["last_payment_error"]
     if error:
@@ -50,18 +51,24 @@ def attempt(
     automatic: bool = False,
     return_url: str | None = None,
 ) -> None:
-    """Try to pay, and leave what came of it in the intent: succeeded, requires_action, or an error.
+    """Try to pay, and leave what came of it in the intent: succeeded, processing, requires_action, or an error.
 
     off_session: the cardholder is not there. automatic: nor is anybody else, it is the clockwork that tries.
     """
-    card = cards.card_of(method["number"])
+    if intent["status"] == "processing":
+        if automatic:
+            return  # a debit is on its way
+        check_confirmable(world, intent)
+    instrument = methods.instrument_of(method)
     method["checked"] = True
     world.save(method)
     intent.update(payment_method=method["id"], last_payment_error=None, next_action=None)
-    if not card.needs_authentication(off_session=off_session, set_up=method["set_up"]):
-        _charge(world, intent, method, card, by_3ds=False, automatic=automatic)
+    if instrument.settles_after is not None:
+        debiting.submit(world, intent, method, automatic=automatic)
+    elif not instrument.needs_authentication(off_session=off_session, set_up=method["set_up"]):
+        _charge(world, intent, method, by_3ds=False, automatic=automatic)
     elif off_session and not intent["invoice"]:
-        _declined(world, intent, method, cards_error=dict(AUTHENTICATION_REQUIRED), automatic=automatic)
+        declined(world, intent, method, dict(AUTHENTICATION_REQUIRED), automatic=automatic)
     else:
         _ask_cardholder(world, intent, return_url, automatic=automatic)
 
@@ -73,7 +80,7 @@ def authenticated(world: World, intent: Document, passed: bool) -> None:
     if passed:
         method["set_up"] = method["set_up"] or intent["setup_future_usage"] == "off_session"
         world.save(method)
-        _charge(world, intent, method, cards.card_of(method["number"]), by_3ds=True, automatic=False)
+        _charge(world, intent, method, by_3ds=True, automatic=False)
     else:
         error = intents.NOT_AUTHENTICATED | {"payment_method": world.wire(method)}
         _failed(world, intent, error, automatic=False)
@@ -110,16 +117,22 @@ def _ask_cardholder(world: World, intent: Document, return_url: str | None, *, a
         invoicing.action_required(world, intent, automatic=automatic)
 
 
-def _charge(
-    world: World, intent: Document, method: Document, card: cards.Card, *, by_3ds: bool, automatic: bool
-) -> None:
-    charge = charges.create(world, intent, method, card.decline, by_3ds=by_3ds)
+def _charge(world: World, intent: Document, method: Document, *, by_3ds: bool, automatic: bool) -> None:
+    decline = methods.instrument_of(method).decline
+    status, details = ("failed", decline.details()) if decline else ("succeeded", None)
+    charge = charges.create(world, intent, method, status, decline=details, authenticated=by_3ds)
     intent["latest_charge"] = charge["id"]
-    if card.decline:
+    if decline:
         world.emit("charge.failed", charge)
-        error = {**card.decline.details(), "charge": charge["id"], "type": "card_error"}
-        _declined(world, intent, method, cards_error=error, automatic=automatic)
+        error = {**decline.details(), "charge": charge["id"], "type": "card_error"}
+        declined(world, intent, method, error, automatic=automatic)
         return
+    keep(world, intent, method)
+    succeeded(world, intent, charge, automatic=automatic)
+
+
+def keep(world: World, intent: Document, method: Document) -> None:
+    """A method that is to be used again becomes the customer's; any other is used up."""
     if intent["setup_future_usage"] and intent["customer"] and method["customer"] is None:
         payment_methods.attach_now(world, method, intent["customer"])
     elif method["customer"] is None:
@@ -128,19 +141,23 @@ def _charge(
     if intent["setup_future_usage"] == "off_session":
         method["set_up"] = True
         world.save(method)
+
+
+def succeeded(world: World, intent: Document, charge: Document, *, automatic: bool) -> None:
+    """The money is there."""
     intent.update(status="succeeded", amount_received=intent["amount"])
     world.save(intent)
     world.emit("charge.succeeded", charge)
     world.emit("payment_intent.succeeded", intent)
     if intent["invoice"]:
         invoicing.paid(world, intent, automatic=automatic)
+    disputes.plan(world, charge)
 
 
-def _declined(
-    world: World, intent: Document, method: Document, *, cards_error: dict[str, Any], automatic: bool
-) -> None:
-    url = "https://stripe.com/docs/error-codes/" + cards_error["code"].replace("_", "-")
-    error = {**cards_error, "doc_url": url, "payment_method": world.wire(method)}
+def declined(world: World, intent: Document, method: Document, error: dict[str, Any], *, automatic: bool) -> None:
+    """The bank says no, for the reason that the error gives."""
+    url = "https://stripe.com/docs/error-codes/" + error["code"].replace("_", "-")
+    error = {**error, "doc_url": url, "payment_method": world.wire(method)}
     _failed(world, intent, error, automatic=automatic)
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sandbox import cards
+from sandbox import methods
 from sandbox.billing import intents, subscribing
 from sandbox.errors import CardError
-from sandbox.resources import payment_methods
+from sandbox.resources import mandates, payment_methods, setup_intents
 from sandbox.store import Document
 from sandbox.world import World
 
@@ -22,12 +22,13 @@ def confirm(world: World, intent: Document, method: Document | None, *, return_u
         method = payment_methods.usable(world, intent["payment_method"], intent["customer"])
     if method is None:
         raise intents.unexpected_state(world, intent, intents.NO_METHOD.replace("PaymentIntent", "SetupIntent"))
-    card = cards.card_of(method["number"])
+    intents.check_kind(intent, method, setup_intents.method_types(intent))
+    instrument = methods.instrument_of(method)
     intent.update(payment_method=method["id"], last_setup_error=None, next_action=None)
-    if card.needs_authentication(off_session=False, set_up=False):
+    if instrument.needs_authentication(off_session=False, set_up=False):
         intents.ask_cardholder(world, intent, return_url)
         return
-    _check(world, intent, method, card)
+    _check(world, intent, method)
     if intent["last_setup_error"]:
         error = {k: v for k, v in intent["last_setup_error"].items() if k not in ("type", "doc_url")}
         raise CardError(**error, setup_intent=world.wire(intent))
@@ -38,7 +39,7 @@ def authenticated(world: World, intent: Document, passed: bool) -> None:
     method = world.get("payment_method", intent["payment_method"])
     intent["next_action"] = None
     if passed:
-        _check(world, intent, method, cards.card_of(method["number"]))
+        _check(world, intent, method)
     else:
         _failed(world, intent, method, dict(NOT_AUTHENTICATED))
 
@@ -61,15 +62,17 @@ def check_confirmable(world: World, intent: Document) -> None:
         raise intents.unexpected_state(world, intent, text)
 
 
-def _check(world: World, intent: Document, method: Document, card: cards.Card) -> None:
+def _check(world: World, intent: Document, method: Document) -> None:
+    instrument = methods.instrument_of(method)
     method["checked"] = True
     world.save(method)
-    if card.decline and not card.attaches:
-        _failed(world, intent, method, card.decline.details() | {"type": "card_error"})
+    if instrument.decline and not instrument.attaches:
+        _failed(world, intent, method, instrument.decline.details() | {"type": "card_error"})
         return
     method["set_up"] = True
     world.save(method)
-    intent["status"] = "succeeded"
+    mandate = mandates.agreed(world, method)
+    intent.update(status="succeeded", mandate=mandate["id"] if mandate else None)
     world.save(intent)
     world.emit("setup_intent.succeeded", intent)
     if intent["customer"] and method["customer"] is None:

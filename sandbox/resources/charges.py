@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from stripe.params import ChargeListParams, ChargeRetrieveParams
+from stripe.params import ChargeListParams, ChargeRetrieveParams, ChargeUpdateParams
 
-from sandbox import cards, lists
-from sandbox.resources import payment_methods
+from sandbox import lists, methods
+from sandbox.params import merge_metadata
 from sandbox.resources.account import NAME
 from sandbox.routes import route
 from sandbox.store import Document
@@ -23,26 +23,39 @@ def list_charges(world: World, params: dict[str, Any]) -> lists.Page:
     return lists.page(world, "charge", params, **equal)
 
 
-def create(
-    world: World, intent: Document, method: Document, decline: cards.Decline | None, *, by_3ds: bool
-) -> Document:
-    """The outcome of asking the bank for the intent's amount. Emits nothing."""
+@route("POST /v1/charges/<id>", ChargeUpdateParams, "description metadata receipt_email")
+def update(world: World, params: dict[str, Any], id: str) -> Document:
+    charge = world.get("charge", id)
+    changes: dict[str, Any] = {name: params[name] for name in ("description", "receipt_email") if name in params}
+    if "metadata" in params:
+        changes["metadata"] = merge_metadata(charge["metadata"], params["metadata"])
+    world.update(charge, "charge.updated", **changes)
+    return charge
+
+
+def create(world: World, intent: Document, method: Document, status: str, **fields: Any) -> Document:
+    """The outcome of asking the bank for the intent's amount, or, when pending, the wait for it. Emits nothing.
+
+    fields: decline, authenticated (by 3D Secure), mandate, automatic (nobody asked for it), where they differ from
+    those of a good payment.
+    """
+    given = {"authenticated": False, "automatic": False, "decline": None, "mandate": None} | fields
     return world.create(
         "charge",
-        "ch_",
+        "ch_" if method["type"] == "card" else "py_",
         amount=intent["amount"],
         amount_refunded=0,
-        authenticated=by_3ds,
-        balance_transaction=None if decline else world.new_id("txn"),
+        balance_transaction=world.new_id("txn") if status == "succeeded" else None,
         currency=intent["currency"],
         customer=intent["customer"],
-        decline=decline.details() if decline else None,
         description=intent["description"],
+        disputed=False,
         metadata=intent["metadata"],
         payment_intent=intent["id"],
         payment_method=method["id"],
         receipt_email=intent["receipt_email"],
-        status="failed" if decline else "succeeded",
+        status=status,
+        **given,
     )
 
 
@@ -63,24 +76,27 @@ def format_charge(world: World, charge: Document) -> dict[str, Any]:
         "balance_transaction": charge["balance_transaction"],
         "billing_details": method["billing_details"],
         "calculated_statement_descriptor": NAME.upper(),
-        "captured": paid,
+        "captured": charge["status"] != "failed",
         "created": charge["created"],
         "currency": charge["currency"],
         "customer": charge["customer"],
         "description": charge["description"],
-        "disputed": False,
+        "disputed": charge["disputed"],
         "failure_balance_transaction": None,
-        "failure_code": decline.get("code"),
+        "failure_code": decline.get("code" if method["type"] == "card" else "decline_code"),
         "failure_message": decline.get("message"),
         "fraud_details": {},
         "livemode": False,
         "metadata": charge["metadata"],
         "on_behalf_of": None,
-        "outcome": _outcome(decline),
+        "outcome": _outcome(decline, method),
         "paid": paid,
         "payment_intent": charge["payment_intent"],
         "payment_method": charge["payment_method"],
-        "payment_method_details": {"card": _card_details(world, charge, method), "type": "card"},
+        "payment_method_details": {
+            "type": method["type"],
+            method["type"]: methods.kind_of(method).charge_details(world, charge, method),
+        },
         "radar_options": {},
         "receipt_email": charge["receipt_email"],
         "receipt_number": None,
@@ -104,7 +120,9 @@ def refunds(world: World, id: str) -> dict[str, Any]:
     return lists.embedded([world.wire(refund) for refund in found], f"/v1/charges/{id}/refunds")
 
 
-def _outcome(decline: dict[str, Any]) -> dict[str, Any]:
+def _outcome(decline: dict[str, Any], method: Document) -> dict[str, Any]:
+    if method["type"] != "card":
+        return _outcome_of_debit(decline)
     blocked = decline.get("decline_code") == "fraudulent"
     return {
         "advice_code": decline.get("advice_code"),
@@ -121,40 +139,14 @@ def _outcome(decline: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _card_details(world: World, charge: Document, method: Document) -> dict[str, Any]:
-    card = cards.card_of(method["number"])
-    three_d_secure = {
-        "authentication_flow": "challenge",
-        "electronic_commerce_indicator": "05",
-        "exemption_indicator": None,
-        "result": "authenticated",
-        "result_reason": None,
-        "transaction_id": charge["id"].replace("ch_", "3ds_"),
-        "version": "2.2.0",
-    }
+def _outcome_of_debit(decline: dict[str, Any]) -> dict[str, Any]:
     return {
-        "amount_authorized": charge["amount"] if not charge["decline"] else None,
-        "authorization_code": None if charge["decline"] else charge["id"][-6:].upper(),
-        "brand": card.brand,
-        "checks": payment_methods.checks(method, card),
-        "country": card.country,
-        "electronic_commerce_indicator": None,
-        "exp_month": method["exp_month"],
-        "exp_year": method["exp_year"],
-        "extended_authorization": {"status": "disabled"},
-        "fingerprint": payment_methods.fingerprint(world, card),
-        "funding": card.funding,
-        "incremental_authorization": {"status": "unavailable"},
-        "installments": None,
-        "last4": card.last4,
-        "mandate": None,
-        "multicapture": {"status": "unavailable"},
-        "network": card.brand,
-        "network_token": {"used": False},
-        "network_transaction_id": charge["id"][-15:],
-        "overcapture": {"maximum_amount_capturable": charge["amount"], "status": "unavailable"},
-        "regulated_status": "unregulated",
-        "three_d_secure": three_d_secure if charge["authenticated"] else None,
-        "transaction_link_id": None,
-        "wallet": None,
+        "advice_code": None,
+        "network_advice_code": None,
+        "network_decline_code": None,
+        "network_status": "declined_by_network" if decline else "approved_by_network",
+        "reason": decline.get("decline_code"),
+        "risk_level": "not_assessed",
+        "seller_message": decline.get("message", "Payment complete."),
+        "type": "issuer_declined" if decline else "authorized",
     }

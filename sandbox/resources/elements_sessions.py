@@ -4,7 +4,7 @@ from typing import Any, List, Literal
 
 from typing_extensions import NotRequired, TypedDict
 
-from sandbox import money
+from sandbox import methods, money
 from sandbox.api import published
 from sandbox.billing import intents
 from sandbox.errors import missing, no_such
@@ -36,6 +36,7 @@ def retrieve(world: World, params: dict[str, Any]) -> dict[str, Any]:
     intent = None if kind == "deferred_intent" else _intent(world, kind)
     known = intent or params.get("deferred_intent", {})
     code = known.get("currency")
+    kinds = known.get("payment_method_types") or methods.offered(code) or ["card"]
     return {
         "object": "elements_session",
         "account": world.account,
@@ -48,7 +49,7 @@ def retrieve(world: World, params: dict[str, Any]) -> dict[str, Any]:
         "payment_method_preference": {
             "object": "payment_method_preference",
             "country_code": account.COUNTRY,
-            "ordered_payment_method_types": ["card"],
+            "ordered_payment_method_types": kinds,
             "type": kind,
         },
     }

@@ -11,7 +11,7 @@ from stripe.params import (
     PaymentIntentUpdateParams,
 )
 
-from sandbox import lists, money
+from sandbox import lists, methods, money
 from sandbox.billing import intents, payments
 from sandbox.errors import StripeError, no_such
 from sandbox.ids import random_text
@@ -22,6 +22,17 @@ from sandbox.store import Document
 from sandbox.world import World, formats
 
 FIELDS = "description receipt_email setup_future_usage statement_descriptor statement_descriptor_suffix shipping"
+KINDS = "allowed_payment_method_types excluded_payment_method_types"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "card": {
+        "installments": None,
+        "mandate_options": None,
+        "network": None,
+        "request_three_d_secure": "automatic",
+    },
+    "sepa_debit": {"mandate_options": {}},
+    "au_becs_debit": {},
+}
 OF_AN_INVOICE = (
     "This PaymentIntent belongs to an invoice, which decides about it: void or pay the invoice ({}) instead."
 )
@@ -30,8 +41,8 @@ OF_AN_INVOICE = (
 @route(
     "POST /v1/payment_intents",
     PaymentIntentCreateParams,
-    f"{FIELDS} amount automatic_payment_methods capture_method confirm confirmation_method currency customer metadata "
-    "off_session payment_method return_url use_stripe_sdk",
+    f"{FIELDS} {KINDS} amount automatic_payment_methods capture_method confirm confirmation_method currency customer "
+    "mandate_data metadata off_session payment_method return_url use_stripe_sdk",
 )
 def create(world: World, params: dict[str, Any]) -> Document:
     if params.get("customer"):
@@ -42,6 +53,8 @@ def create(world: World, params: dict[str, Any]) -> Document:
         method = payment_methods.usable(world, params["payment_method"], params.get("customer"))
     intent = make(
         world,
+        allowed=params.get("allowed_payment_method_types"),
+        excluded=params.get("excluded_payment_method_types"),
         amount=_amount(params["amount"], currency),
         currency=currency,
         customer=params.get("customer"),
@@ -65,7 +78,7 @@ def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
 @route(
     "POST /v1/payment_intents/<id>",
     PaymentIntentUpdateParams,
-    f"{FIELDS} amount currency customer metadata payment_method",
+    f"{FIELDS} {KINDS} amount currency customer metadata payment_method",
 )
 def update(world: World, params: dict[str, Any], id: str) -> Document:
     intent = world.get("payment_intent", id)
@@ -79,6 +92,9 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
         raise intents.unexpected_state(world, intent, text)
     if rest & {"amount", "currency", "customer"} and intent["invoice"]:
         raise StripeError(OF_AN_INVOICE.format(intent["invoice"]))
+    for name in ("allowed", "excluded"):
+        if f"{name}_payment_method_types" in params:
+            changes[name] = params[f"{name}_payment_method_types"]
     if "currency" in params:
         changes["currency"] = money.currency(params["currency"])
     if "amount" in params:
@@ -135,8 +151,10 @@ def make(world: World, **fields: Any) -> Document:
     id = world.new_id("pi")
     nothing = dict.fromkeys(
         [
+            "allowed",
             "canceled_at",
             "cancellation_reason",
+            "excluded",
             "invoice",
             "last_payment_error",
             "latest_charge",
@@ -150,11 +168,11 @@ def make(world: World, **fields: Any) -> Document:
 
 @formats("payment_intent")
 def format_payment_intent(world: World, intent: Document) -> dict[str, Any]:
-    of_invoice = intent["invoice"] is not None
+    of_invoice, kinds = intent["invoice"] is not None, method_types(intent)
     wire = {
         "id": intent["id"],
         "object": "payment_intent",
-        "allowed_payment_method_types": None,
+        "allowed_payment_method_types": intent.get("allowed"),
         "amount": intent["amount"],
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
@@ -172,7 +190,7 @@ def format_payment_intent(world: World, intent: Document) -> dict[str, Any]:
         "customer": intent["customer"],
         "customer_account": None,
         "description": intent["description"],
-        "excluded_payment_method_types": None,
+        "excluded_payment_method_types": intent.get("excluded"),
         "last_payment_error": intent["last_payment_error"],
         "latest_charge": intent["latest_charge"],
         "livemode": False,
@@ -182,15 +200,8 @@ def format_payment_intent(world: World, intent: Document) -> dict[str, Any]:
         "on_behalf_of": None,
         "payment_method": intent["payment_method"],
         "payment_method_configuration_details": None if of_invoice else {"id": _configuration(world), "parent": None},
-        "payment_method_options": {
-            "card": {
-                "installments": None,
-                "mandate_options": None,
-                "network": None,
-                "request_three_d_secure": "automatic",
-            }
-        },
-        "payment_method_types": ["card"],
+        "payment_method_options": {kind: dict(OPTIONS[kind]) for kind in kinds},
+        "payment_method_types": kinds,
         "payment_record": None,
         "processing": None,
         "receipt_email": intent["receipt_email"],
@@ -207,6 +218,12 @@ def format_payment_intent(world: World, intent: Document) -> dict[str, Any]:
     if of_invoice:
         wire["payment_details"] = {"customer_reference": None, "order_reference": intent["invoice"]}
     return wire
+
+
+def method_types(intent: Document) -> list[str]:
+    """The kinds of methods that can pay it."""
+    allowed, excluded = intent.get("allowed"), intent.get("excluded")
+    return methods.offered(intent["currency"], allowed, excluded, sort=intent["invoice"] is not None)
 
 
 def _intent(world: World, id: str) -> Document:

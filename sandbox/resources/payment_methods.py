@@ -1,7 +1,5 @@
 """/v1/payment_methods and /v1/customers/<id>/payment_methods"""
 
-import hashlib
-import time
 from typing import Any
 
 from stripe.params import (
@@ -15,7 +13,7 @@ from stripe.params import (
     PaymentMethodUpdateParams,
 )
 
-from sandbox import cards, lists
+from sandbox import bank_accounts, cards, lists, methods
 from sandbox.errors import CardError, StripeError, missing, no_such, not_built
 from sandbox.params import merge_metadata
 from sandbox.resources import customers
@@ -23,11 +21,6 @@ from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats
 
-RAW_CARD = (
-    "Sending credit card numbers directly to the Stripe API is generally unsafe. We suggest you use test tokens that "
-    "map to the test card you are using, see https://stripe.com/docs/testing. To enable testing raw card data APIs, "
-    "see https://support.stripe.com/questions/enabling-access-to-raw-card-data-apis."
-)
 USED_UP = (
     "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared with a "
     "connected account without Customer attachment, or was detached from a Customer. It may not be used again. To "
@@ -38,33 +31,26 @@ USED_UP = (
 @route(
     "POST /v1/payment_methods",
     PaymentMethodCreateParams,
-    "allow_redisplay billing_details card.number card.exp_month card.exp_year card.cvc card.token metadata type",
+    "allow_redisplay au_becs_debit.account_number au_becs_debit.bsb_number billing_details card.number card.exp_month "
+    "card.exp_year card.cvc card.token metadata sepa_debit.iban type",
     publishable=True,
 )
 def create(world: World, params: dict[str, Any]) -> Document:
-    if params.get("type") is None:
+    kind = params.get("type")
+    if kind is None:
         raise missing("type")
-    if params["type"] != "card":
-        raise not_built(f"payment methods of type {params['type']}")
-    given = params.get("card") or {}
-    if "token" in given:
-        found = cards.BY_TOKEN.get(given["token"].replace("tok_", "pm_card_", 1))
-        if found is None:
-            raise StripeError(f"No such token: '{given['token']}'", code="resource_missing", param="card[token]")
-        return _create(world, found, params)
-    if not world.caller.publishable:
-        raise StripeError(RAW_CARD, status=402)
-    for name in ("number", "exp_month", "exp_year"):
-        if name not in given:
-            raise missing(f"card[{name}]")
-    _check_card(world, given)
-    expiry = {"exp_month": given["exp_month"], "exp_year": given["exp_year"]}
-    return _create(world, cards.card_of(_digits(given["number"])), params, **expiry)
+    if kind not in methods.KINDS:
+        raise not_built(f"payment methods of type {kind}")
+    details = params.get("billing_details") or {}
+    for name in ("name", "email") if kind != "card" else ():
+        if not details.get(name):
+            raise missing(f"billing_details[{name}]")
+    return _create(world, kind, methods.KINDS[kind].new(world, params.get(kind) or {}), params)
 
 
 @route("GET /v1/payment_methods/<id>", PaymentMethodRetrieveParams)
 def retrieve(world: World, params: dict[str, Any], id: str) -> Document | dict[str, Any]:
-    return {**world.wire(from_token(world, id)), "id": id} if id in cards.BY_TOKEN else world.get("payment_method", id)
+    return {**world.wire(from_token(world, id)), "id": id} if is_token(id) else world.get("payment_method", id)
 
 
 @route("POST /v1/payment_methods/<id>", PaymentMethodUpdateParams, "allow_redisplay billing_details card metadata")
@@ -138,54 +124,29 @@ def retrieve_of_customer(world: World, params: dict[str, Any], customer: str, id
 
 @formats("payment_method")
 def format_payment_method(world: World, method: Document) -> dict[str, Any]:
-    card = cards.card_of(method["number"])
     return {
         "id": method["id"],
         "object": "payment_method",
         "allow_redisplay": method["allow_redisplay"],
         "billing_details": method["billing_details"],
-        "card": {
-            "brand": card.brand,
-            "checks": checks(method, card),
-            "country": card.country,
-            "display_brand": "american_express" if card.brand == "amex" else card.brand,
-            "exp_month": method["exp_month"],
-            "exp_year": method["exp_year"],
-            "fingerprint": fingerprint(world, card),
-            "funding": card.funding,
-            "generated_from": None,
-            "last4": card.last4,
-            "networks": {"available": [card.brand], "preferred": None},
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": {"supported": card.brand != "amex"},
-            "wallet": None,
-        },
         "created": method["created"],
         "customer": method["customer"],
         "customer_account": None,
         "livemode": False,
         "metadata": method["metadata"],
-        "type": "card",
+        "type": method["type"],
+        method["type"]: methods.kind_of(method).details(world, method),
     }
 
 
-def checks(method: Document, card: cards.Card) -> dict[str, Any]:
-    address = method["billing_details"]["address"]
-    return {
-        "address_line1_check": "pass" if address["line1"] else None,
-        "address_postal_code_check": "pass" if address["postal_code"] else None,
-        "cvc_check": card.cvc_check if method["checked"] else "unchecked",
-    }
-
-
-def fingerprint(world: World, card: cards.Card) -> str:
-    """The same for the same number within one account."""
-    return hashlib.sha256((world.account + card.number).encode()).hexdigest()[:16]
+def is_token(id: str) -> bool:
+    """Whether it stands for a test card or account, as pm_card_visa does."""
+    return id in cards.BY_TOKEN or id in bank_accounts.BY_TOKEN
 
 
 def usable(world: World, id: str, customer: str | None, param: str = "payment_method") -> Document:
     """The method to pay with; a pm_card_ token makes a new one. Raises Stripe's error for one that can't be used."""
-    if id in cards.BY_TOKEN:
+    if is_token(id):
         return from_token(world, id)
     method = world.get("payment_method", id, param)
     if method["customer"] is not None and method["customer"] != customer:
@@ -200,12 +161,15 @@ def usable(world: World, id: str, customer: str | None, param: str = "payment_me
 
 
 def from_token(world: World, token: str) -> Document:
-    return _create(world, cards.BY_TOKEN[token], {})
+    if token in cards.BY_TOKEN:
+        return _create(world, "card", methods.card.from_token(world, cards.BY_TOKEN[token]), {})
+    owner = {"billing_details": {"email": "jenny.rosen@example.com", "name": "Jenny Rosen"}}
+    return _create(world, "sepa_debit", {"number": bank_accounts.BY_TOKEN[token]}, owner)
 
 
 def attach_to(world: World, id: str, customer: Document, *, in_path: bool = False) -> Document:
     """Attach a method, or a new one of a pm_card_ token. Raises CardError for a card that the bank refuses."""
-    token = id in cards.BY_TOKEN
+    token = is_token(id)
     method = from_token(world, id) if token else world.get("payment_method", id, None if in_path else "payment_method")
     if method["customer"] == customer["id"]:
         return method
@@ -213,9 +177,9 @@ def attach_to(world: World, id: str, customer: Document, *, in_path: bool = Fals
         raise StripeError("The payment method you provided has already been attached to a customer.")
     if method["used_up"]:
         raise StripeError(USED_UP)
-    card = cards.card_of(method["number"])
-    if not card.attaches and card.decline:
-        refusal = CardError(**(card.decline.details() | {"param": card.decline.param or ""}))
+    instrument = methods.instrument_of(method)
+    if not instrument.attaches and instrument.decline:
+        refusal = CardError(**(instrument.decline.details() | {"param": instrument.decline.param or ""}))
         refusal.keeps_changes = False
         raise refusal
     attach_now(world, method, customer["id"])
@@ -239,23 +203,19 @@ def detach_from_customer(world: World, method: Document) -> None:
     world.update(method, "payment_method.detached", customer=None, used_up=True)
 
 
-def _create(world: World, card: cards.Card, params: dict[str, Any], **expiry: int) -> Document:
-    today = time.gmtime(world.now())
-    return world.create(
-        "payment_method",
-        "pm_",
-        allow_redisplay=params.get("allow_redisplay", "unspecified"),
-        billing_details=_NOTHING | _billing_details(params.get("billing_details")),
-        checked=bool((params.get("card") or {}).get("cvc")),
-        customer=None,
-        exp_month=expiry.get("exp_month", today.tm_mon),
-        exp_year=expiry.get("exp_year", today.tm_year + 1),
-        metadata=merge_metadata({}, params.get("metadata")),
-        number=card.number,
-        set_up=False,  # the cardholder agreed to payments in their absence
-        type="card",
-        used_up=False,
-    )
+def _create(world: World, kind: str, stored: dict[str, Any], params: dict[str, Any]) -> Document:
+    fields = {
+        "allow_redisplay": params.get("allow_redisplay", "unspecified"),
+        "billing_details": _NOTHING | _billing_details(params.get("billing_details")),
+        "checked": False,
+        "customer": None,
+        "mandate": None,
+        "metadata": merge_metadata({}, params.get("metadata")),
+        "set_up": False,  # the holder agreed to payments in their absence
+        "type": kind,
+        "used_up": False,
+    }
+    return world.create("payment_method", "pm_", **(fields | stored))
 
 
 _NOTHING = {"address": customers.address({}), "email": None, "name": None, "phone": None, "tax_id": None}
@@ -266,33 +226,3 @@ def _billing_details(given: dict[str, Any] | None) -> dict[str, Any]:
     if "address" in found:
         found["address"] = customers.address(found["address"] or {})
     return found
-
-
-def _digits(number: str) -> str:
-    return number.replace(" ", "").replace("-", "")
-
-
-def _check_card(world: World, card: dict[str, Any]) -> None:
-    number, today = _digits(card["number"]), time.gmtime(world.now())
-    year = card["exp_year"] + 2000 if card["exp_year"] < 100 else card["exp_year"]
-    card["exp_year"] = year
-    if not (number.isascii() and number.isdigit()) or not 12 <= len(number) <= 19 or not passes(number):
-        raise _refused("incorrect_number", "Your card number is incorrect.", "number")
-    if not 1 <= card["exp_month"] <= 12:
-        raise _refused("invalid_expiry_month", "Your card's expiration month is invalid.", "exp_month")
-    if not today.tm_year <= year <= today.tm_year + 50:
-        raise _refused("invalid_expiry_year", "Your card's expiration year is invalid.", "exp_year")
-    if (year, card["exp_month"]) < (today.tm_year, today.tm_mon):
-        raise _refused("invalid_expiry_month", "Your card's expiration month is invalid.", "exp_month")
-    cvc = card.get("cvc")
-    if cvc is not None and not (cvc.isdigit() and 3 <= len(cvc) <= 4):
-        raise _refused("invalid_cvc", "Your card's security code is invalid.", "cvc")
-
-
-passes = cards.passes_luhn
-
-
-def _refused(code: str, message: str, param: str) -> CardError:
-    refusal = CardError(message, code=code, param=param)
-    refusal.keeps_changes = False
-    return refusal

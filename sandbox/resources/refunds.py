@@ -4,7 +4,7 @@ from typing import Any
 
 from stripe.params import RefundCreateParams, RefundListParams, RefundRetrieveParams
 
-from sandbox import cards, lists, money
+from sandbox import lists, methods, money
 from sandbox.errors import StripeError, missing
 from sandbox.jobs import job
 from sandbox.params import merge_metadata
@@ -21,7 +21,7 @@ def create(world: World, params: dict[str, Any]) -> Document:
     charge = _charge(world, params)
     amount = _amount(charge, params.get("amount"))
     method = world.get("payment_method", charge["payment_method"])
-    behaviour = cards.card_of(method["number"]).refund
+    behaviour = methods.instrument_of(method).refund
     refund = world.create(
         "refund",
         "re_",

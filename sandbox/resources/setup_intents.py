@@ -11,7 +11,7 @@ from stripe.params import (
     SetupIntentUpdateParams,
 )
 
-from sandbox import lists
+from sandbox import lists, methods
 from sandbox.billing import intents, setups
 from sandbox.errors import no_such
 from sandbox.ids import random_text
@@ -21,12 +21,18 @@ from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "card": {"mandate_options": None, "network": None, "request_three_d_secure": "automatic"},
+    "sepa_debit": {"mandate_options": {}},
+    "au_becs_debit": {},
+}
+
 
 @route(
     "POST /v1/setup_intents",
     SetupIntentCreateParams,
-    "allowed_payment_method_types automatic_payment_methods confirm customer description metadata payment_method "
-    "return_url usage use_stripe_sdk",
+    "allowed_payment_method_types automatic_payment_methods confirm customer description excluded_payment_method_types "
+    "mandate_data metadata payment_method return_url usage use_stripe_sdk",
 )
 def create(world: World, params: dict[str, Any]) -> Document:
     if params.get("customer"):
@@ -39,6 +45,7 @@ def create(world: World, params: dict[str, Any]) -> Document:
         allowed_payment_method_types=params.get("allowed_payment_method_types"),
         customer=params.get("customer"),
         description=params.get("description"),
+        excluded_payment_method_types=params.get("excluded_payment_method_types"),
         metadata=merge_metadata({}, params.get("metadata")),
         payment_method=method["id"] if method else None,
         status="requires_confirmation" if method else "requires_payment_method",
@@ -110,8 +117,11 @@ def make(world: World, **fields: Any) -> Document:
         [
             "allowed_payment_method_types",
             "cancellation_reason",
+            "currency",
             "description",
+            "excluded_payment_method_types",
             "last_setup_error",
+            "mandate",
             "next_action",
             "payment_method",
         ]
@@ -122,11 +132,11 @@ def make(world: World, **fields: Any) -> Document:
 
 @formats("setup_intent")
 def format_setup_intent(world: World, intent: Document) -> dict[str, Any]:
-    allowed = intent["allowed_payment_method_types"]
+    kinds = method_types(intent)
     return {
         "id": intent["id"],
         "object": "setup_intent",
-        "allowed_payment_method_types": allowed,
+        "allowed_payment_method_types": intent["allowed_payment_method_types"],
         "application": None,
         "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
         "cancellation_reason": intent["cancellation_reason"],
@@ -135,26 +145,30 @@ def format_setup_intent(world: World, intent: Document) -> dict[str, Any]:
         "customer": intent["customer"],
         "customer_account": None,
         "description": intent["description"],
-        "excluded_payment_method_types": None,
+        "excluded_payment_method_types": intent.get("excluded_payment_method_types"),
         "flow_directions": None,
         "last_setup_error": intent["last_setup_error"],
         "latest_attempt": None,
         "livemode": False,
         "managed_payments": {"enabled": False},
-        "mandate": None,
+        "mandate": intent.get("mandate"),
         "metadata": intent["metadata"],
         "next_action": intent["next_action"],
         "on_behalf_of": None,
         "payment_method": intent["payment_method"],
         "payment_method_configuration_details": None,
-        "payment_method_options": {
-            "card": {"mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
-        },
-        "payment_method_types": [kind for kind in allowed or ["card"] if kind == "card"] or ["card"],
+        "payment_method_options": {kind: dict(OPTIONS[kind]) for kind in kinds},
+        "payment_method_types": kinds,
         "single_use_mandate": None,
         "status": intent["status"],
         "usage": intent["usage"],
     }
+
+
+def method_types(intent: Document) -> list[str]:
+    """The kinds of methods that can be set up: by the subscription's currency if it is for one, else those allowed."""
+    allowed, excluded = intent["allowed_payment_method_types"], intent.get("excluded_payment_method_types")
+    return methods.offered(intent.get("currency"), allowed, excluded) or ["card"]
 
 
 def _intent(world: World, id: str) -> Document:
