@@ -92,12 +92,16 @@ class InvalidSignature(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What Stripe said, and when: `date` is the answer's own (Unix seconds), `took` the seconds it was on its way."""
+    """What Stripe said, and when: `date` is the answer's own (Unix seconds), `took` the seconds it was on its way.
+
+    `replayed`: a repeated key brought back what was answered then, which may be long out of date.
+    """
 
     object: dict[str, Any]
     date: int
     took: int
     request_id: str | None
+    replayed: bool = False
 
 
 def init_app(app: Flask) -> None:
@@ -143,6 +147,7 @@ def _ask_once(call: Callable[[stripe.V1Services], Any], client: stripe.StripeCli
         date=int(parsedate_to_datetime(response.headers["Date"]).timestamp()),
         took=math.ceil(time.monotonic() - started),
         request_id=response.request_id,
+        replayed=response.headers.get("Idempotent-Replayed") == "true",
     )
 
 

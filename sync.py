@@ -218,11 +218,11 @@ def note(customer_id: str) -> dict[str, int]:
 def learn(noted: dict[str, int], answer: billing.Answer, *objects: Row) -> None:
     """Write what an answer says of `objects` (by default itself) and of what they are expanded with.
 
-    A row that changed since `noted` is asked for anew.
+    A row that changed since `noted` is asked for anew, and so is what only a repeated key brought back.
     """
     for obj in objects or (answer.object,):
         for part in embedded(obj):
-            if not bring(answer, part, noted.get(part["id"], 0), None, None):
+            if answer.replayed or not bring(answer, part, noted.get(part["id"], 0), None, None):
                 ask(part["object"], part["id"], quick=False)
 
 

@@ -12,6 +12,7 @@ import clock
 import db
 import readings
 import subscriptions
+import sync
 from models import Checkout, Customer, Invoice, Operation, Subscription
 from tests.shop import pay
 
@@ -415,3 +416,20 @@ def test_a_time_out_is_told_and_repeated_safely(shop, mocker):
 
     assert alice.subscribe()["intent"] == "payment"
     assert len(alive(shop)) == 1
+
+
+def test_a_replayed_answer_is_not_taken_for_news(shop):
+    """What a repeated key brings back was true then: the row is asked for instead."""
+    alice = shop.member()
+    attempt = alice.subscribe()
+    with shop.app.app_context():
+        customer = shop.rows(Customer)[0]["id"]
+        row = shop.rows(Checkout)[0]
+        pay(shop.sandbox, attempt["clientSecret"])
+        shop.settle()
+        noted = sync.note(customer)
+        answer = billing.create_subscription(row["params"], row["attempt"])
+        assert (answer.replayed, answer.object["status"]) == (True, "incomplete")
+        sync.learn(noted, answer)
+
+    assert [one["status"] for one in shop.rows(Subscription)] == ["active"]
