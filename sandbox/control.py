@@ -111,6 +111,20 @@ def resend(id: str) -> Response:
     return jsonify(id=id, sent_to=[url for _, url in targets])
 
 
+@control.post("/payment_methods/<id>/renew")
+def renew_card(id: str) -> Response:
+    """Act as the card's network, which tells of a new expiry date (`exp_month`, `exp_year`) and `number`, if given."""
+    given = _given()
+    with _sandbox().transaction(Caller()) as world:
+        method = world.find(id, "payment_method")
+        if method is None or method["type"] != "card" or method["customer"] is None:
+            _refuse(f"No saved card: '{id}'", 404)
+        changes = {name: given[name] for name in ("exp_month", "exp_year", "number") if name in given}
+        changes = changes or {"exp_year": method["exp_year"] + 4}
+        world.update(method, "payment_method.automatically_updated", **changes)
+        return jsonify(world.wire(method))
+
+
 @control.post("/faults")
 def add_fault() -> Response:
     """Befall coming API requests: see faults.Fault for the wishes."""

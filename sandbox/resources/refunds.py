@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stripe.params import RefundCreateParams, RefundListParams, RefundRetrieveParams
+from stripe.params import RefundCreateParams, RefundListParams, RefundRetrieveParams, RefundUpdateParams
 
 from sandbox import lists, methods, money
 from sandbox.errors import StripeError, missing
@@ -19,7 +19,7 @@ SETTLES_AFTER = 60  # seconds until a pending refund succeeds, or one that will 
 def create(world: World, params: dict[str, Any]) -> Document:
     """Give money back, all that is left unless an amount is named."""
     charge = _charge(world, params)
-    amount = _amount(charge, params.get("amount"))
+    amount = _amount(world, charge, params.get("amount"))
     method = world.get("payment_method", charge["payment_method"])
     behaviour = methods.instrument_of(method).refund
     refund = world.create(
@@ -49,6 +49,15 @@ def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
     return world.get("refund", id)
 
 
+@route("POST /v1/refunds/<id>", RefundUpdateParams, "metadata")
+def update(world: World, params: dict[str, Any], id: str) -> Document:
+    refund = world.get("refund", id)
+    if "metadata" in params:
+        metadata = merge_metadata(refund["metadata"], params["metadata"])
+        world.update(refund, "refund.updated", metadata=metadata)
+    return refund
+
+
 @route("GET /v1/refunds", RefundListParams, "charge created ending_before limit payment_intent starting_after")
 def list_refunds(world: World, params: dict[str, Any]) -> lists.Page:
     equal = {name: params.get(name) for name in ("charge", "payment_intent")}
@@ -64,6 +73,7 @@ def settle(world: World, refund: Document) -> None:
     charge = world.get("charge", refund["charge"])
     world.update(charge, "charge.updated", amount_refunded=charge["amount_refunded"] - refund["amount"])
     world.update(refund, "refund.updated", status="failed", failure_reason="expired_or_canceled_card")
+    world.emit("charge.refund.updated", refund)
     world.emit("refund.failed", refund)
 
 
@@ -79,10 +89,7 @@ def format_refund(world: World, refund: Document) -> dict[str, Any]:
         "currency": refund["currency"],
         "customer": refund["customer"],
         "customer_account": None,
-        "destination_details": {
-            "card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"},
-            "type": "card",
-        },
+        "destination_details": _destination(refund),
         "metadata": refund["metadata"],
         "payment_intent": refund["payment_intent"],
         "payment_method": refund["payment_method"],
@@ -93,6 +100,14 @@ def format_refund(world: World, refund: Document) -> dict[str, Any]:
         "transfer_reversal": None,
     }
     return wire | ({"failure_reason": refund["failure_reason"]} if refund["failure_reason"] else {})
+
+
+def _destination(refund: Document) -> dict[str, Any]:
+    if refund["charge"].startswith("ch_"):
+        card = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
+        return {"card": card, "type": "card"}
+    kind = "eu_bank_transfer" if refund["currency"] == "eur" else "au_bank_transfer"
+    return {kind: {"reference": None, "reference_status": "pending"} if kind[:2] == "eu" else {}, "type": kind}
 
 
 def _charge(world: World, params: dict[str, Any]) -> Document:
@@ -108,10 +123,13 @@ def _charge(world: World, params: dict[str, Any]) -> Document:
     return charge
 
 
-def _amount(charge: Document, wanted: int | None) -> int:
+def _amount(world: World, charge: Document, wanted: int | None) -> int:
     left: int = charge["amount"] - charge["amount_refunded"]
     if charge["status"] != "succeeded":
         raise StripeError("This charge has failed and cannot be refunded.", param="charge")
+    if charge["disputed"] and not _is_inquiry(world, charge):
+        text = f"Charge {charge['id']} has been charged back; cannot issue a refund."
+        raise StripeError(text, code="charge_disputed")
     if left == 0:
         text = f"Charge {charge['id']} has already been refunded."
         raise StripeError(text, code="charge_already_refunded", param=None)
@@ -126,3 +144,9 @@ def _amount(charge: Document, wanted: int | None) -> int:
             "Refund amount ({}) is greater than unrefunded amount on charge ({})".format(*amounts), param="amount"
         )
     return wanted
+
+
+def _is_inquiry(world: World, charge: Document) -> bool:
+    """Whether nobody has taken the money back yet."""
+    found = world.select("dispute", "payment_intent = ?", (charge["payment_intent"],))
+    return all(dispute["inquiry"] for dispute in found)
