@@ -10,7 +10,7 @@ from sandbox.billing import subscribing
 from sandbox.errors import StripeError
 from sandbox.portal import showing
 from sandbox.portal.visits import Visit, portal, visited
-from sandbox.resources import customers, payment_methods, subscriptions
+from sandbox.resources import customers, payment_methods, subscriptions, tax_ids
 from sandbox.store import Document
 
 ADDRESS = customers.ADDRESS
@@ -28,7 +28,7 @@ def cancel(visit: Visit, id: str) -> Any:
     """Ask, with the reasons that the configuration offers; then end it now or with what has been paid for."""
     feature, subscription = visit.need("subscription_cancel"), _live(visit, id)
     reasons = feature["cancellation_reason"]
-    if request.method == "GET":
+    if visit.looking:
         options = reasons["options"] if reasons["enabled"] else []
         ends = None if feature["mode"] == "immediately" else _paid_until(visit, subscription)
         return visit.page(
@@ -84,7 +84,7 @@ def confirm(visit: Visit, id: str) -> Any:
     """Say what the change costs; then make it."""
     feature, subscription = visit.need("subscription_update"), _changeable(visit, id)
     price, quantity = _wish(visit, subscription, feature)
-    if request.method == "GET":
+    if visit.looking:
         return visit.page(
             "confirm",
             new={"id": price["id"], "quantity": quantity, **_described(visit, subscription, price, quantity)},
@@ -133,19 +133,37 @@ def change_method(visit: Visit, id: str, action: str) -> Any:
 def details(visit: Visit) -> Any:
     """Name, address and the like, as far as the configuration lets them be changed."""
     allowed = visit.need("customer_update")["allowed_updates"]
-    if request.method == "GET":
-        return visit.page("details", allowed=allowed, fields=ADDRESS, problem=None)
+    if visit.looking:
+        return _details_page(visit, allowed)
     changes: dict[str, Any] = {name: _typed(name) for name in ("email", "name", "phone") if name in allowed}
     if "address" in allowed:
         changes["address"] = {name: _typed(f"address_{name}") for name in ADDRESS}
     if "shipping" in allowed and _typed("shipping_name"):
         address = {name: _typed(f"shipping_{name}") for name in ADDRESS}
         changes["shipping"] = {"address": address, "name": _typed("shipping_name"), "phone": None}
-    try:
-        customers.update(visit.world, changes, visit.customer["id"])
-    except StripeError as error:
-        return visit.page("details", allowed=allowed, fields=ADDRESS, problem=error.message), 400
+    customers.update(visit.world, changes, visit.customer["id"])
+    if "tax_id" in allowed:
+        _replace_tax_id(visit, request.form.get("tax_id_type", ""), _typed("tax_id_value"))
     return visit.completed("details")
+
+
+def _details_page(visit: Visit, allowed: list[str]) -> str:
+    kinds = {name: name.upper().replace("_", " ") for name in sorted(tax_ids.FORMS)}
+    current = tax_ids.on_invoices(visit.world, visit.customer["id"])
+    tax_id = current[0] if current else None
+    return visit.page("details", allowed=allowed, tax_id=tax_id, tax_id_kinds=kinds)
+
+
+def _replace_tax_id(visit: Visit, kind: str, value: str | None) -> None:
+    """The portal shows one tax id: another value takes its place, none removes it."""
+    customer = visit.customer["id"]
+    current = visit.world.select("tax_id", "customer = ?", (customer,))[:1]
+    if any((old["type"], old["value"]) == (kind, value) for old in current):
+        return
+    for old in current:
+        tax_ids.delete(visit.world, {}, old["id"])
+    if value and kind in tax_ids.FORMS:
+        tax_ids.create(visit.world, {"type": kind, "value": value}, customer)
 
 
 def _live(visit: Visit, id: str) -> Document:

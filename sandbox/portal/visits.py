@@ -40,6 +40,12 @@ class Visit:
     customer: Document
     features: dict[str, Any]
     base: str  # where the portal's first page is
+    problem: str | None = None  # why the form that was sent is shown again
+
+    @property
+    def looking(self) -> bool:
+        """A page is asked for, not a change."""
+        return request.method == "GET" or self.problem is not None
 
     def need(self, feature: str) -> dict[str, Any]:
         """What the configuration says of a feature; a page of one that is off does not exist."""
@@ -65,6 +71,7 @@ class Visit:
             customer=self.customer,
             features=self.features,
             in_flow=self.session["flow"] is not None,
+            problem=self.problem,
             profile=configuration["business_profile"],
             **values,
         )
@@ -82,34 +89,42 @@ class Visit:
 
 
 def visited(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a view the Visit of the link in its path, in one transaction; what can't be done is told on a page."""
+    """Give a view the Visit of the link in its path, in one transaction; what can't be done changes nothing."""
 
     @functools.wraps(function)
     def view(token: str, **ids: str) -> Any:
-        caller = Caller("req_" + random_text(14), origin=request.host_url.rstrip("/"))
         try:
-            with current_app.extensions["sandbox"].transaction(caller) as world:
-                return _answer(world, token, function, ids)
+            return _answer(token, function, ids)
         except StripeError as error:
-            return render_template("portal/gone.html", title="That did not work", text=error.message), 400
+            return _refused(token, function, ids, error), 402 if error.status == 402 else 400
 
     return view
 
 
-def _answer(world: World, token: str, function: Callable[..., Any], ids: dict[str, str]) -> Any:
-    session = portal_sessions.opened(world, token)
-    customer = world.find(session["customer"], "customer") if session else None
-    if session is None or customer is None or customer.get("deleted"):
-        text = "Go back to where you came from and open the page anew."
-        return render_template("portal/gone.html", title="This link has expired", text=text), 404
-    features = world.get(CONFIGURATION, session["configuration"])["features"]
-    visit = Visit(world, session, customer, features, f"/p/session/{token}")
-    try:
-        return function(visit, **ids)
-    except StripeError as error:
-        if not error.keeps_changes:
-            raise
-        return visit.page("done", title="That did not work", text=error.message), 402
+def _answer(token: str, function: Callable[..., Any], ids: dict[str, str], problem: str | None = None) -> Any:
+    caller = Caller("req_" + random_text(14), origin=request.host_url.rstrip("/"))
+    with current_app.extensions["sandbox"].transaction(caller) as world:
+        session = portal_sessions.opened(world, token)
+        customer = world.find(session["customer"], "customer") if session else None
+        if session is None or customer is None or customer.get("deleted"):
+            text = "Go back to where you came from and open the page anew."
+            return render_template("portal/gone.html", title="This link has expired", text=text), 404
+        features = world.get(CONFIGURATION, session["configuration"])["features"]
+        visit = Visit(world, session, customer, features, f"/p/session/{token}", problem)
+        try:
+            return function(visit, **ids)
+        except StripeError as error:
+            if not error.keeps_changes:
+                raise
+            return visit.page("done", title="That did not work", text=error.message), 402
+
+
+def _refused(token: str, function: Callable[..., Any], ids: dict[str, str], error: StripeError) -> Any:
+    """The form once more, with what is wrong; a plain page where there is no form."""
+    methods = request.url_rule.methods if request.url_rule else None
+    if request.method == "POST" and methods and "GET" in methods:
+        return _answer(token, function, ids, error.message)
+    return render_template("portal/gone.html", title="That did not work", text=error.message)
 
 
 @portal.after_request

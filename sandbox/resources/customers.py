@@ -16,21 +16,26 @@ from stripe.params import (
 from sandbox import lists
 from sandbox.errors import StripeError
 from sandbox.params import merge_metadata
+from sandbox.resources import customer_balance_transactions as balance
 from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats, includes
 
-FIELDS = "address balance description email name next_invoice_sequence phone preferred_locales shipping tax_exempt"
+FIELDS = (
+    "address balance business_name description email individual_name name next_invoice_sequence phone "
+    "preferred_locales shipping tax_exempt"
+)
+SETTINGS = "invoice_settings.custom_fields invoice_settings.default_payment_method invoice_settings.footer"
 ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 
 
 @route(
     "POST /v1/customers",
     CustomerCreateParams,
-    f"{FIELDS} invoice_prefix invoice_settings.default_payment_method metadata payment_method",
+    f"{FIELDS} {SETTINGS} invoice_prefix metadata payment_method tax_id_data",
 )
 def create(world: World, params: dict[str, Any]) -> Document:
-    from sandbox.resources import payment_methods
+    from sandbox.resources import payment_methods, tax_ids
 
     customer = world.create(
         "customer",
@@ -38,11 +43,17 @@ def create(world: World, params: dict[str, Any]) -> Document:
         currency=None,
         default_payment_method=None,
         delinquent=False,
-        invoice_prefix=params.get("invoice_prefix") or _prefix(),
+        invoice_custom_fields=(params.get("invoice_settings") or {}).get("custom_fields"),
+        invoice_footer=(params.get("invoice_settings") or {}).get("footer"),
+        invoice_prefix=_prefix(params),
         metadata=merge_metadata({}, params.get("metadata")),
         **{"balance": 0, "next_invoice_sequence": 1, "tax_exempt": "none"} | _fields(params),
     )
+    if customer["balance"]:
+        balance.record(world, customer, customer["balance"], "initial")
     world.emit("customer.created", customer)
+    for given in params.get("tax_id_data", []):
+        tax_ids.create(world, given, customer["id"])
     if params.get("payment_method"):
         payment_methods.attach_to(world, params["payment_method"], customer)
     default = (params.get("invoice_settings") or {}).get("default_payment_method")
@@ -59,7 +70,7 @@ def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
     return customer if customer else world.get("customer", id)
 
 
-@route("POST /v1/customers/<id>", CustomerUpdateParams, f"{FIELDS} invoice_settings.default_payment_method metadata")
+@route("POST /v1/customers/<id>", CustomerUpdateParams, f"{FIELDS} {SETTINGS} metadata")
 def update(world: World, params: dict[str, Any], id: str) -> Document:
     customer = world.get("customer", id)
     changes = _fields(params)
@@ -68,7 +79,11 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
     settings = params.get("invoice_settings") or {}
     if "default_payment_method" in settings:
         changes["default_payment_method"] = _own_method(world, customer, settings["default_payment_method"])
+    changes |= {f"invoice_{name}": settings[name] for name in ("custom_fields", "footer") if name in settings}
+    old_balance = customer["balance"]
     world.update(customer, "customer.updated", **changes)
+    if customer["balance"] != old_balance:
+        balance.record(world, customer, customer["balance"] - old_balance, "adjustment")
     return customer
 
 
@@ -112,9 +127,9 @@ def format_customer(world: World, customer: Document) -> dict[str, Any]:
         "email": customer.get("email"),
         "invoice_prefix": customer["invoice_prefix"],
         "invoice_settings": {
-            "custom_fields": None,
+            "custom_fields": customer.get("invoice_custom_fields"),
             "default_payment_method": customer["default_payment_method"],
-            "footer": None,
+            "footer": customer.get("invoice_footer"),
             "rendering_options": None,
         },
         "livemode": False,
@@ -126,6 +141,7 @@ def format_customer(world: World, customer: Document) -> dict[str, Any]:
         "shipping": customer.get("shipping"),
         "tax_exempt": customer["tax_exempt"],
         "test_clock": None,
+        **{name: customer[name] for name in ("business_name", "individual_name") if customer.get(name)},
     }
 
 
@@ -143,7 +159,8 @@ def sources(world: World, id: str) -> dict[str, Any]:
 
 @includes("customer", "tax_ids")
 def tax_ids(world: World, id: str) -> dict[str, Any]:
-    return lists.embedded([], f"/v1/customers/{id}/tax_ids")
+    found = world.select("tax_id", "customer = ?", (id,), tail="ORDER BY sequence DESC")
+    return lists.embedded([world.wire(tax_id) for tax_id in found], f"/v1/customers/{id}/tax_ids")
 
 
 @includes("customer", "invoice_credit_balance")
@@ -193,5 +210,9 @@ def _own_method(world: World, customer: Document, id: str | None) -> str | None:
     return id
 
 
-def _prefix() -> str:
-    return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(8))
+def _prefix(params: dict[str, Any]) -> str:
+    given = params.get("invoice_prefix")
+    if given and not re.fullmatch("[A-Z0-9]{3,12}", given):
+        text = "Invoice prefix must be between 3 and 12 uppercase letters or numbers."
+        raise StripeError(text, param="invoice_prefix")
+    return given or "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(8))

@@ -213,11 +213,27 @@ def test_details_are_changed_as_far_as_allowed(sandbox: SandboxProcess, stripe_a
     customer = stripe_api.customers.create({"name": "Carol", "email": "carol@example.com", "phone": "123"})
     path = visit(stripe_api, configuration, customer.id) + "/customer/update"
     status, _, page = submit(sandbox, path, name="Carola", email="nonsense", phone="9")
-    assert status == 400 and "Invalid email address: nonsense" in page
+    assert status == 400 and "Invalid email address: nonsense" in page and "<form" in page
     assert stripe_api.customers.retrieve(customer.id).name == "Carol"
     assert submit(sandbox, path, name="Carola", email="carola@example.com", phone="9")[0] == 303
     found = stripe_api.customers.retrieve(customer.id)
     assert (found.name, found.email, found.phone) == ("Carola", "carola@example.com", "123")
+
+
+def test_a_tax_id_is_put_in_replaced_and_removed(sandbox: SandboxProcess, stripe_api: Any, configuration: Any) -> None:
+    """A number of the wrong form changes nothing, not even the name beside it."""
+    customer = stripe_api.customers.create({"name": "Carol", "email": "carol@example.com"})
+    path = visit(stripe_api, configuration, customer.id) + "/customer/update"
+    fields = {"name": "Carola", "email": "carol@example.com", "tax_id_type": "eu_vat"}
+    status, _, page = submit(sandbox, path, **fields, tax_id_value="12")
+    assert status == 400 and "Invalid value for eu_vat." in page
+    assert stripe_api.customers.retrieve(customer.id).name == "Carol"
+    for value in ("DE123456789", "DE123456789", "FR12345678901", ""):
+        assert submit(sandbox, path, **fields, tax_id_value=value)[0] == 303
+        found = [tax_id.value for tax_id in stripe_api.customers.tax_ids.list(customer.id)]
+        assert found == ([value] if value else [])
+    told = sandbox.events("customer.tax_id.created", "customer.tax_id.deleted")
+    assert types(told) == ["customer.tax_id.created", "customer.tax_id.deleted"] * 2
 
 
 def test_a_flow_leads_to_one_page_and_back_to_the_shop(
@@ -239,7 +255,7 @@ def test_a_flow_leads_to_one_page_and_back_to_the_shop(
 def test_a_link_ends_and_opens_only_its_customers_things(
     sandbox: SandboxProcess, stripe_api: Any, configuration: Any
 ) -> None:
-    """Unused for five minutes, unknown or cut short: 404. Somebody else's subscription: 404, and it stays."""
+    """Unused for five minutes or an hour after its last use, unknown or cut short: 404. Somebody else's subscription: 404, and it stays."""
     theirs, mine = paying_customer(sandbox), stripe_api.customers.create()
     path = visit(stripe_api, configuration, mine.id)
     assert submit(sandbox, f"{path}/subscriptions/{theirs.id}/cancel")[0] == 404
@@ -247,8 +263,10 @@ def test_a_link_ends_and_opens_only_its_customers_things(
     assert sandbox.request("GET", path[:-1])[0] == 404
     assert sandbox.request("GET", "/p/session/test_")[0] == 404
     unused = visit(stripe_api, configuration, mine.id)
-    sandbox.advance(299)
     assert sandbox.request("GET", path)[0] == 200
-    sandbox.advance(1)
+    sandbox.advance(300)
+    assert sandbox.request("GET", path)[0] == 200
     status, _, page = sandbox.request("GET", unused)
     assert status == 404 and "This link has expired" in page
+    sandbox.advance(hours=1)
+    assert sandbox.request("GET", path)[0] == 404
