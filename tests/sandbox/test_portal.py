@@ -255,7 +255,7 @@ def test_a_flow_leads_to_one_page_and_back_to_the_shop(
 def test_a_link_ends_and_opens_only_its_customers_things(
     sandbox: SandboxProcess, stripe_api: Any, configuration: Any
 ) -> None:
-    """Unused for five minutes or an hour after its last use, unknown or cut short: 404. Somebody else's subscription: 404, and it stays."""
+    """Unused for five minutes, an hour after its last use, unknown, cut short: 404. Others' things: 404, too."""
     theirs, mine = paying_customer(sandbox), stripe_api.customers.create()
     path = visit(stripe_api, configuration, mine.id)
     assert submit(sandbox, f"{path}/subscriptions/{theirs.id}/cancel")[0] == 404
