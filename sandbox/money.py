@@ -33,6 +33,15 @@ def rounded(amount: Decimal) -> int:
     return int(amount.quantize(Decimal(1), ROUND_HALF_UP))
 
 
+def spread(total: int, weights: list[int]) -> list[int]:
+    """Divide an amount in proportion, so that the parts add up to it; what rounding leaves over goes to the largest."""
+    whole = sum(weights)
+    parts = [rounded(Decimal(total) * weight / whole) if whole else 0 for weight in weights]
+    if whole:
+        parts[weights.index(max(weights))] += total - sum(parts)
+    return parts
+
+
 def shown(amount: int, code: str) -> str:
     """As line texts have it: $5.00, ¥500."""
     number = f"{amount:,}" if code in ZERO_DECIMAL else f"{Decimal(amount) / 100:,.2f}"

@@ -1,47 +1,173 @@
-"""Another price or quantity, or the end of a trial, in the life of a subscription."""
+"""Other prices or quantities, another anchor or trial in the life of a subscription, and what that costs."""
 
-from decimal import Decimal
 from typing import Any
 
-from sandbox import money
-from sandbox.billing import invoicing, lines, periods, subscribing
+from sandbox.billing import ending, invoicing, lines, prorating, renewing, subscribing, waiting
+from sandbox.billing.bills import Bill
+from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
 from sandbox.params import merge_metadata
 from sandbox.resources import invoice_items
-from sandbox.resources.subscription_items import check_together, checked_item, checked_quantity, create_items
+from sandbox.resources.subscription_items import (
+    check_together,
+    checked_item,
+    checked_quantity,
+    create_items,
+    set_extras,
+)
 from sandbox.store import Document
 from sandbox.world import World
 
 
 def change(world: World, subscription: Document, params: dict[str, Any], before: dict[str, Any]) -> None:
-    """Carry out what an update asks of items and trial, charge or credit it as asked, and tell what changed.
+    """Carry out what an update asks for, charge or credit it as asked, and tell what changed.
 
     before: the subscription's wire form before the request.
     Raises CardError for error_if_incomplete and a payment that fails.
     """
+    bill = carry_out(world, subscription, params)
+    ending.plan_end(world, subscription, params)
+    bill.add(ending.fit_periods(world, subscription, params))
+    subscribing.plan_next(world, subscription)
+    invoice = draft(world, subscription, bill)
+    if invoice:
+        subscription["latest_invoice"] = invoice["id"]
+        world.save(subscription)
+    if world.wire(subscription) != before:
+        world.emit("customer.subscription.updated", subscription, before)
+    if invoice:
+        _collect(world, subscription, invoice, params)
+
+
+def carry_out(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
+    """Change the subscription and its items as asked, and say what that is to cost. Tells and charges nothing."""
     now = world.now(subscription["customer"])
     at = _proration_date(world, subscription, params.get("proration_date"), now)
-    waiting: list[dict[str, Any]] = []
-    if params.get("items"):
-        waiting = _change_items(world, subscription, params["items"], at)
-        subscribing.plan_next(world, subscription)
-    if params.get("trial_end") == "now" and subscription["status"] == "trialing":
-        _end_trial(world, subscription, params, before, now)
-        return
-    if params.get("trial_end") not in (None, "now"):
-        raise StripeError("The sandbox can end a trial now, but not move its end yet.", param="trial_end")
     behaviour = params.get("proration_behavior", "create_prorations")
-    prorated = behaviour != "none" and subscription["status"] not in ("trialing", "incomplete")
-    pending = [invoice_items.create(world, subscription, line) for line in waiting] if prorated else []
-    if pending and behaviour == "always_invoice":
-        _invoice_now(world, subscription, params, before)
-    elif world.wire(subscription) != before:
-        world.emit("customer.subscription.updated", subscription, before)
+    prorated = behaviour != "none" and subscription["status"] not in ("trialing", "incomplete", "paused")
+    if _begins_anew(world, subscription, params):
+        return _begin_anew(world, subscription, params, at, prorated=prorated)
+    made = _change_items(world, subscription, params.get("items") or [], at)
+    if isinstance(params.get("trial_end"), int):
+        _move_trial_end(world, subscription, params["trial_end"])
+    if not prorated:
+        return Bill()
+    return Bill(prorations=made, at_once=behaviour == "always_invoice" and bool(made))
 
 
-def _change_items(world: World, subscription: Document, given: list[dict[str, Any]], at: int) -> list[dict[str, Any]]:
+def draft(world: World, subscription: Document, bill: Bill) -> Document | None:
+    """Let the prorations wait, or draft the invoice on which they stand with all that waited."""
+    for line in bill.prorations:
+        invoice_items.create(world, subscription, line)
+    if not bill.at_once:
+        return None
+    now = world.now(subscription["customer"])
+    pending = waiting.items(world, subscription)
+    starts = [item["current_period_start"] for item in subscribing.items_of(world, subscription)]
+    span = min([now, *starts]), now
+    charged = waiting.take(world, pending) + bill.charges
+    invoice = invoicing.draft(world, subscription, charged, bill.reason, span)
+    waiting.put_on(world, pending, invoice)
+    return invoice
+
+
+def _begins_anew(world: World, subscription: Document, params: dict[str, Any]) -> bool:
+    """Whether new periods begin with the change."""
+    trialing, trial_end = subscription["status"] == "trialing", params.get("trial_end")
+    if trial_end == "now":
+        return trialing
+    if trial_end is not None:
+        return not trialing
+    if (params.get("billing_cycle_anchor") or {}).get("type") == "now":
+        return True
+    return (
+        subscription["billing_mode"]["type"] == "classic"
+        and not trialing
+        and _resets_by_itself(world, params, subscription)
+    )
+
+
+def _resets_by_itself(world: World, params: dict[str, Any], subscription: Document) -> bool:
+    """Classic billing begins anew with another interval, and when what was free is not any more."""
+    for wish in params.get("items") or []:
+        price = world.find(wish.get("price") or wish.get("plan"), "price")
+        item = world.find(wish.get("id"), "subscription_item")
+        if price is None or item is None or price["recurring"] is None:
+            continue
+        old = world.get("price", item["price"])
+        if any(old["recurring"][name] != price["recurring"][name] for name in ("interval", "interval_count")):
+            return True
+        if old["unit_amount"] == 0 and price["unit_amount"] != 0:
+            return True
+    return False
+
+
+def _begin_anew(world: World, subscription: Document, params: dict[str, Any], at: int, *, prorated: bool) -> Bill:
+    """Give back what is left of the running periods, and begin new ones now: of a trial, or charged."""
+    now, trial_end = world.now(subscription["customer"]), params.get("trial_end")
+    items = subscribing.items_of(world, subscription)
+    credited = [line for item in items for line in prorating.credits(world, subscription, item, at)] if prorated else []
+    credited += [line for item in items for line in renewing.usage_until(world, subscription, item, now)]
+    _change_items(world, subscription, params.get("items") or [], at)
+    if trial_end == "now":
+        subscription.update(status="active", trial_end=now)
+        world.unschedule(subscription, "warn_of_trial_end")
+    elif trial_end:
+        subscription.update(status="trialing", trial_start=now)
+        _move_trial_end(world, subscription, trial_end)
+    elif subscription["status"] == "trialing":
+        subscription.update(status="active", trial_end=now)
+    subscription["billing_cycle_anchor"] = trial_end if isinstance(trial_end, int) else now
+    world.save(subscription)
+    charges = _new_periods(world, subscription)
+    reason = "subscription_cycle" if trial_end == "now" else "subscription_update"
+    return Bill(prorations=credited, charges=charges, at_once=True, reason=reason)
+
+
+def begin_paused_anew(world: World, subscription: Document) -> Bill:
+    """New periods begin now, charged in full."""
+    subscription.update(billing_cycle_anchor=world.now(subscription["customer"]), status="active")
+    charges = _new_periods(world, subscription)
+    return Bill(charges=charges, at_once=True, reason="subscription_cycle")
+
+
+def go_on(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
+    """The period that would be running had there been no pause goes on, for the rest of it charged as asked."""
+    now, made = world.now(subscription["customer"]), []
+    at = params.get("proration_date", now)
+    behaviour = params.get("proration_behavior", "create_prorations")
+    subscription["status"] = "active"
+    for item in subscribing.items_of(world, subscription):
+        start, end = lines.natural_period(world, subscription, item, now)
+        item.update(current_period_start=start, current_period_end=end)
+        world.save(item)
+        made += prorating.debit(world, subscription, item, at)
+    if behaviour == "none":
+        return Bill()
+    return Bill(prorations=made, at_once=behaviour == "always_invoice")
+
+
+def _new_periods(world: World, subscription: Document) -> list[Line]:
+    charges: list[Line] = []
+    for item in subscribing.items_of(world, subscription):
+        renewing.begin_period(world, subscription, item, world.now(subscription["customer"]))
+        charges += subscribing.lines_for(world, subscription, item)
+    return charges
+
+
+def _move_trial_end(world: World, subscription: Document, end: int) -> None:
+    subscription.update(billing_cycle_anchor=end, trial_end=end)
+    world.save(subscription)
+    for item in subscribing.items_of(world, subscription):
+        item["current_period_end"] = end
+        world.save(item)
+    world.unschedule(subscription, "warn_of_trial_end")
+    subscribing.plan_trial_end(world, subscription)
+
+
+def _change_items(world: World, subscription: Document, given: list[dict[str, Any]], at: int) -> list[Line]:
     """Change the items; the lines that credit the old and charge the new for the rest of the period."""
-    made: list[dict[str, Any]] = []
+    made: list[Line] = []
     for index, wish in enumerate(given):
         where = f"items[{index}]"
         if "id" not in wish:
@@ -51,95 +177,66 @@ def _change_items(world: World, subscription: Document, given: list[dict[str, An
         if item is None or item.get("deleted") or item["subscription"] != subscription["id"]:
             text = f"The subscription `{subscription['id']}` has no item `{wish['id']}`."
             raise StripeError(text, code="resource_missing", param=f"{where}[id]")
-        made += (
-            _remove(world, subscription, item, at)
-            if wish.get("deleted")
-            else _alter(world, subscription, item, wish, where, at)
-        )
-    left = subscribing.items_of(world, subscription)
-    if not left:
-        raise StripeError("A subscription must have at least one active plan.", param="items")
-    check_together(world, [{"price": item["price"]} for item in left], subscription["currency"])
+        if wish.get("deleted"):
+            made += _remove(world, subscription, item, at)
+        else:
+            made += _alter(world, subscription, item, wish, where, at)
+    if given:
+        left = subscribing.items_of(world, subscription)
+        if not left:
+            raise StripeError("A subscription must have at least one active plan.", param="items")
+        check_together(world, left, subscription["currency"], subscription["billing_mode"]["type"])
     return made
 
 
 def _alter(
     world: World, subscription: Document, item: Document, wish: dict[str, Any], where: str, at: int
-) -> list[dict[str, Any]]:
-    price = wish.get("price") or wish.get("plan")
+) -> list[Line]:
+    price = wish.get("price") or wish.get("plan") or wish.get("price_data")
     changes = checked_item(world, wish, where) if price else {}
     if "quantity" in wish:
         changes["quantity"] = checked_quantity(wish["quantity"], f"{where}[quantity]")
     changes["metadata"] = merge_metadata(item["metadata"], wish.get("metadata", {}))
     same = all(item[name] == changes[name] for name in ("price", "quantity") if name in changes)
+    made = [] if same else prorating.credits(world, subscription, item, at)
+    item.update(changes)
+    set_extras(world, subscription, item, wish, where)
     if same:
-        item.update(changes)
         world.save(item)
         return []
-    credit = _credit(world, subscription, item, at)
-    old_end = item["current_period_end"]
-    item.update(changes)
-    item["current_period_end"] = _period_end(world, subscription, item, old_end)
-    world.save(item)
-    return [credit, _debit(world, subscription, item, at)]
+    _fit_period(world, subscription, item, at)
+    return made + prorating.debit(world, subscription, item, at)
 
 
-def _add(world: World, subscription: Document, wish: dict[str, Any], where: str, at: int) -> list[dict[str, Any]]:
-    first = subscribing.items_of(world, subscription)[0]
+def _add(world: World, subscription: Document, wish: dict[str, Any], where: str, at: int) -> list[Line]:
     checked = checked_item(world, wish, where)
-    span = first["current_period_start"], first["current_period_end"]
-    item = create_items(world, subscription, [checked], *span)[0]
-    return [_debit(world, subscription, item, at)]
+    over = any(item["current_period_end"] <= at for item in subscribing.items_of(world, subscription))
+    item = create_items(world, subscription, [checked], at, at)[0]
+    set_extras(world, subscription, item, wish, where)
+    if over:  # the new item's first period begins with the others' next
+        return []
+    _fit_period(world, subscription, item, at)
+    return prorating.debit(world, subscription, item, at)
 
 
-def _remove(world: World, subscription: Document, item: Document, at: int) -> list[dict[str, Any]]:
-    credit = _credit(world, subscription, item, at)
+def _remove(world: World, subscription: Document, item: Document, at: int) -> list[Line]:
+    made = prorating.credits(world, subscription, item, at)
+    made += renewing.usage_until(world, subscription, item, world.now(subscription["customer"]))
     item["deleted"] = True
     world.save(item)
-    return [credit]
+    return made
 
 
-def _credit(world: World, subscription: Document, item: Document, at: int) -> dict[str, Any]:
-    share = _share(item, at)
-    amount = -money.rounded(lines.amount_per_period(world, subscription, item) * share)
-    credited = _debited_on(world, subscription, item) or {"invoice": "", "invoice_line_items": []}
-    return lines.proration(world, subscription, item, amount, (at, item["current_period_end"]), credited=credited)
-
-
-def _debit(world: World, subscription: Document, item: Document, at: int) -> dict[str, Any]:
-    amount = money.rounded(lines.amount_per_period(world, subscription, item) * _share(item, at))
-    return lines.proration(world, subscription, item, amount, (at, item["current_period_end"]))
-
-
-def _share(item: Document, at: int) -> Decimal:
-    """The part of the item's period that is left, to the second."""
-    whole = item["current_period_end"] - item["current_period_start"]
-    return Decimal(item["current_period_end"] - at) / Decimal(whole)
-
-
-def _debited_on(world: World, subscription: Document, item: Document) -> dict[str, Any] | None:
-    """Where the item's running period was charged: the newest invoice line for it."""
-    mine = "subscription = ? AND status <> 'draft'"
-    for invoice in world.select("invoice", mine, (subscription["id"],), tail="ORDER BY sequence DESC LIMIT 10"):
-        found = [
-            line["id"] for line in invoice["lines"] if line["subscription_item"] == item["id"] and line["amount"] > 0
-        ]
-        if found:
-            return {"invoice": invoice["id"], "invoice_line_items": found}
-    return None
-
-
-def _period_end(world: World, subscription: Document, item: Document, old_end: int) -> int:
-    """With another interval the period ends one such interval after its start; the anchor stays."""
+def _fit_period(world: World, subscription: Document, item: Document, at: int) -> None:
+    """With another interval the period ends at that interval's next boundary; the anchor stays."""
     if subscription["status"] == "trialing":
-        return old_end
-    recurring = world.get("price", item["price"])["recurring"]
-    return periods.next_end(
-        subscription["billing_cycle_anchor"],
-        recurring["interval"],
-        recurring["interval_count"],
-        item["current_period_start"],
-    )
+        item["current_period_end"] = subscription["trial_end"]
+    elif at < item["current_period_end"] or item["current_period_start"] == item["current_period_end"]:
+        start, end = lines.natural_period(world, subscription, item, at)
+        cut = subscription["cancel_at"] if not subscription["cancel_at_period_end"] else None
+        item["current_period_start"] = max(item["current_period_start"], start)
+        item["current_period_end"] = min(end, cut or end)
+    world.save(item)
 
 
 def _proration_date(world: World, subscription: Document, given: int | None, now: int) -> int:
@@ -152,47 +249,18 @@ def _proration_date(world: World, subscription: Document, given: int | None, now
     return given
 
 
-def _invoice_now(world: World, subscription: Document, params: dict[str, Any], before: dict[str, Any]) -> None:
-    """Put all that waits on an invoice of its own, and collect it."""
-    now = world.now(subscription["customer"])
-    waiting = world.select("invoiceitem", "subscription = ? AND status = 'pending'", (subscription["id"],))
-    start = min(item["period"]["start"] for item in (i["line"] for i in waiting))
-    period = min(start, *(i["current_period_start"] for i in subscribing.items_of(world, subscription))), now
-    charged = [lines.for_pending(world, item) for item in waiting]
-    invoice = invoicing.draft(world, subscription, charged, "subscription_update", period)
-    for item in waiting:
-        item.update(status="invoiced", invoice=invoice["id"])
-        world.save(item)
-    _tell_and_collect(world, subscription, invoice, params, before)
-
-
-def _tell_and_collect(
-    world: World, subscription: Document, invoice: Document, params: dict[str, Any], before: dict[str, Any]
-) -> None:
+def _collect(world: World, subscription: Document, invoice: Document, params: dict[str, Any]) -> None:
     behaviour = params.get("payment_behavior", "allow_incomplete")
-    subscription["latest_invoice"] = invoice["id"]
-    world.save(subscription)
-    world.emit("customer.subscription.updated", subscription, before)
     world.emit("invoice.created", invoice)
+    if invoice["collection_method"] == "send_invoice":
+        invoicing.wait(world, invoice)
+        return
     invoicing.finalize(world, invoice)
-    if invoice["status"] != "open" or behaviour == "default_incomplete":
+    if invoice["status"] != "open":
+        return
+    if behaviour == "default_incomplete":
+        subscribing.fall_behind(world, invoice)
         return
     invoicing.collect(world, invoice, automatic=False)
     if behaviour == "error_if_incomplete":
         subscribing.insist(world, invoice)
-
-
-def _end_trial(world: World, subscription: Document, params: dict[str, Any], before: dict[str, Any], now: int) -> None:
-    """The trial is over at once: a period begins now, charged now."""
-    subscription.update(billing_cycle_anchor=now, status="active", trial_end=now)
-    items = subscribing.items_of(world, subscription)
-    period = min(item["current_period_start"] for item in items), now
-    for item in items:
-        item["current_period_start"] = now
-        item["current_period_end"] = _period_end(world, subscription, item, now)
-        world.save(item)
-    world.unschedule(subscription, "warn_of_trial_end")
-    subscribing.plan_next(world, subscription)
-    charged = [lines.for_period(world, subscription, item) for item in items]
-    invoice = invoicing.draft(world, subscription, charged, "subscription_cycle", period)
-    _tell_and_collect(world, subscription, invoice, params, before)

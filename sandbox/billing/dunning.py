@@ -1,6 +1,6 @@
 """What follows when an automatic charge fails: retries, and what ends them."""
 
-from sandbox.billing import invoicing, periods, subscribing
+from sandbox.billing import invoicing, pausing, periods, subscribing
 from sandbox.jobs import job
 from sandbox.store import Document
 from sandbox.world import World
@@ -46,5 +46,18 @@ def finalize(world: World, invoice: Document) -> None:
     if invoice["status"] != "draft" or not invoice["auto_advance"]:
         return
     invoicing.finalize(world, invoice)
-    if invoice["status"] == "open":
+    if invoice["status"] != "open" or pausing.disposed_of(world, invoice):
+        return
+    if invoice["collection_method"] == "send_invoice":
+        world.emit("invoice.sent", invoice)
+    else:
         invoicing.collect(world, invoice, automatic=True)
+
+
+@job("invoice_overdue")
+def overdue(world: World, invoice: Document) -> None:
+    """The day on which it was due has passed."""
+    if invoice["status"] == "open":
+        world.emit("invoice.overdue", invoice)
+        subscribing.fall_behind(world, invoice)
+        world.update(world.get("customer", invoice["customer"]), "customer.updated", delinquent=True)

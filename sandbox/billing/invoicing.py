@@ -2,13 +2,22 @@
 
 from typing import Any
 
-from sandbox.billing import dunning, intents, payments, subscribing
+from sandbox import money
+from sandbox.billing import discounting, dunning, intents, payments, periods, reckoning, subscribing
 from sandbox.resources import invoice_payments, payment_intents
 from sandbox.store import Document
 from sandbox.world import World
 
-DESCRIPTIONS = {"subscription_create": "Subscription creation", "subscription_update": "Subscription update"}
+DESCRIPTIONS = {
+    "subscription_create": "Subscription creation",
+    "subscription_cycle": "Subscription update",
+    "subscription_update": "Subscription update",
+}
 DRAFT_FOR = 3600  # seconds that a renewal's draft waits before it is finalized
+EMPTY = (
+    "automatically_finalizes_at days_until_due default_payment_method description due_date effective_at ending_balance "
+    "footer next_payment_attempt number payment_intent subscription uncollectible_because"
+)
 SNAPSHOT = ("address", "email", "name", "phone", "shipping", "tax_exempt")
 
 
@@ -16,58 +25,101 @@ def draft(
     world: World, subscription: Document, lines: list[dict[str, Any]], reason: str, period: tuple[int, int]
 ) -> Document:
     """A new invoice for a subscription. Emits nothing."""
-    customer = world.get("customer", subscription["customer"])
-    total = sum(line["amount"] for line in lines)
-    return world.create(
-        "invoice",
-        "in_",
-        amount_paid=0,
-        attempt_count=0,
-        attempted=False,
-        auto_advance=True,
-        automatically_finalizes_at=None,
+    return make(
+        world,
+        world.get("customer", subscription["customer"]),
         billing_reason=reason,
+        collection_method=subscription["collection_method"],
         currency=subscription["currency"],
-        customer=customer["id"],
-        customer_snapshot=_snapshot(customer),
-        default_payment_method=None,
-        description=None,
-        effective_at=None,
-        ending_balance=None,
+        days_until_due=subscription["days_until_due"],
+        default_tax_rates=subscription["default_tax_rates"],
+        discounts=discounting.running(world, subscription),
         lines=lines,
-        metadata={},
-        next_payment_attempt=None,
-        number=None,
-        payment_intent=None,
         period_end=period[1],
         period_start=period[0],
-        starting_balance=customer["balance"],
-        status="draft",
         subscription=subscription["id"],
         subscription_metadata=subscription["metadata"],
-        total=total,
-        transitions={},
     )
+
+
+def make(world: World, customer: Document, **fields: Any) -> Document:
+    """A new draft for a customer; what is not given is empty. Emits nothing."""
+    now = world.now(customer["id"])
+    nothing: dict[str, Any] = dict.fromkeys(EMPTY.split())
+    invoice = world.create(
+        "invoice",
+        "in_",
+        **nothing
+        | {
+            "amount_paid": 0,
+            "attempt_count": 0,
+            "attempted": False,
+            "auto_advance": True,
+            "collection_method": "charge_automatically",
+            "customer": customer["id"],
+            "customer_snapshot": _snapshot(customer),
+            "default_tax_rates": [],
+            "discounts": [],
+            "holds_update": False,
+            "lines": [],
+            "metadata": {},
+            "period_end": now,
+            "period_start": now,
+            "starting_balance": customer["balance"],
+            "status": "draft",
+            "subscription_metadata": {},
+            "transitions": {},
+        }
+        | fields,
+    )
+    reckoning.reckon(world, invoice)
+    world.save(invoice)
+    return invoice
+
+
+def set_lines(world: World, invoice: Document, lines: list[dict[str, Any]]) -> None:
+    """Give a draft other lines, and the amounts that follow from them."""
+    before = world.wire(invoice)
+    invoice["lines"] = lines
+    reckoning.reckon(world, invoice)
+    world.save(invoice)
+    _tell_updated(world, invoice, before)
+
+
+def wait(world: World, invoice: Document) -> None:
+    """The draft is finalized and collected in an hour."""
+    due = world.now(invoice["customer"]) + DRAFT_FOR
+    invoice.update(automatically_finalizes_at=due)
+    if invoice["collection_method"] == "charge_automatically":
+        invoice["next_payment_attempt"] = due
+    world.save(invoice)
+    world.schedule(due, "finalize_invoice", invoice)
 
 
 def finalize(world: World, invoice: Document) -> None:
     """Number the draft and ask for the money; with nothing to pay it is paid at once."""
     now = world.now(invoice["customer"])
     customer = world.get("customer", invoice["customer"])
-    left = min(0, invoice["total"] + customer["balance"])
+    subscription = world.find(invoice["subscription"], "subscription")
+    if subscription:
+        invoice["subscription_metadata"] = subscription["metadata"]
+    reckoning.reckon(world, invoice)
+    invoice["starting_balance"] = customer["balance"]
+    left = invoice["total"] + customer["balance"] - amount_due(invoice)
     invoice.update(
         automatically_finalizes_at=None,
         customer_snapshot=_snapshot(customer),
+        due_date=_due_date(invoice, now),
         effective_at=now,
         ending_balance=left,
         number=f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04}",
-        starting_balance=customer["balance"],
         status="open",
         transitions={**invoice["transitions"], "finalized_at": now},
     )
     world.save(invoice)
     world.unschedule(invoice, "finalize_invoice")
     world.emit("invoice.finalized", invoice)
+    discounting.use_up(world, invoice)
     if amount_due(invoice) > 0:
         _request_payment(world, invoice)
     customer["next_invoice_sequence"] += 1  # not told on its own: Stripe does not
@@ -75,6 +127,8 @@ def finalize(world: World, invoice: Document) -> None:
     world.update(customer, "customer.updated", balance=left, currency=customer["currency"] or invoice["currency"])
     if amount_due(invoice) == 0:
         _settle(world, invoice, attempts=0)
+    elif invoice["due_date"]:
+        world.schedule(invoice["due_date"], "invoice_overdue", invoice)
 
 
 def collect(world: World, invoice: Document, *, automatic: bool) -> None:
@@ -122,7 +176,7 @@ def failed(world: World, intent: Document, *, automatic: bool) -> None:
     _tell_updated(world, invoice, before)
     if automatic:
         dunning.after_failure(world, invoice)
-    elif invoice["billing_reason"] == "subscription_update":
+    else:
         subscribing.fall_behind(world, invoice)
 
 
@@ -138,8 +192,7 @@ def action_required(world: World, intent: Document, *, automatic: bool) -> None:
     world.save(invoice)
     world.emit("invoice.payment_action_required", invoice)
     _tell_updated(world, invoice, before)
-    if invoice["billing_reason"] == "subscription_update":
-        subscribing.fall_behind(world, invoice)
+    subscribing.fall_behind(world, invoice)
 
 
 def void(world: World, invoice: Document) -> None:
@@ -147,13 +200,23 @@ def void(world: World, invoice: Document) -> None:
     before = world.wire(invoice)
     _end(invoice, "void", "voided_at", world.now(invoice["customer"]))
     world.save(invoice)
-    world.unschedule(invoice, "finalize_invoice", "retry_payment")
+    world.unschedule(invoice, "finalize_invoice", "retry_payment", "invoice_overdue")
     _tell_updated(world, invoice, before)
     world.emit("invoice.voided", invoice)
+    _give_balance_back(world, invoice)
     invoice_payments.close(world, invoice, "canceled")
     intent = world.find(invoice["payment_intent"], "payment_intent")
     if intent and intent["status"] in intents.CONFIRMABLE:
         payments.cancel(world, intent, "void_invoice")
+
+
+def _give_balance_back(world: World, invoice: Document) -> None:
+    customer = world.get("customer", invoice["customer"])
+    if invoice["ending_balance"] is None:
+        return
+    used = invoice["starting_balance"] - invoice["ending_balance"]
+    if used:
+        world.update(customer, "customer.updated", balance=customer["balance"] + used)
 
 
 def settle_out_of_band(world: World, invoice: Document) -> None:
@@ -164,8 +227,34 @@ def settle_out_of_band(world: World, invoice: Document) -> None:
     _settle(world, invoice, attempts=invoice["attempt_count"])
 
 
+def mark_uncollectible(world: World, invoice: Document, because: str = "user_forgiven") -> None:
+    """The money is given up; it can still be paid."""
+    now = world.now(invoice["customer"])
+    transitions = {**invoice["transitions"], "marked_uncollectible_at": now}
+    world.unschedule(invoice, "retry_payment", "invoice_overdue")
+    world.update(
+        invoice,
+        "invoice.updated",
+        auto_advance=False,
+        next_payment_attempt=None,
+        status="uncollectible",
+        transitions=transitions,
+        uncollectible_because=because,
+    )
+    world.emit("invoice.marked_uncollectible", invoice)
+
+
 def amount_due(invoice: Document) -> int:
-    return max(0, int(invoice["total"]) + int(invoice["starting_balance"]))
+    """What is to be paid: nothing if it is less than can be charged, which then stays on the customer's balance."""
+    due = max(0, int(invoice["total"]) + int(invoice["starting_balance"]))
+    return due if due >= money.LEAST.get(invoice["currency"], 1) else 0
+
+
+def _due_date(invoice: Document, now: int) -> int | None:
+    if invoice["collection_method"] != "send_invoice":
+        return None
+    days = invoice["days_until_due"]
+    return invoice["due_date"] or (now + days * periods.DAY if days is not None else None)
 
 
 def _request_payment(world: World, invoice: Document) -> None:
@@ -176,10 +265,10 @@ def _request_payment(world: World, invoice: Document) -> None:
         capture_method="automatic",
         currency=invoice["currency"],
         customer=invoice["customer"],
-        description=DESCRIPTIONS.get(invoice["billing_reason"]),
+        description=DESCRIPTIONS.get(invoice["billing_reason"], "Payment for Invoice"),
         invoice=invoice["id"],
         payment_method=method["id"] if method else None,
-        setup_future_usage="off_session",
+        setup_future_usage="off_session" if invoice["subscription"] else None,
         status="requires_confirmation" if method else "requires_payment_method",
     )
     invoice["payment_intent"] = intent["id"]
@@ -193,7 +282,7 @@ def _settle(world: World, invoice: Document, *, attempts: int, intent: Document 
     invoice.update(amount_paid=amount_due(invoice), attempt_count=attempts)
     _end(invoice, "paid", "paid_at", world.now(invoice["customer"]))
     world.save(invoice)
-    world.unschedule(invoice, "retry_payment")
+    world.unschedule(invoice, "retry_payment", "invoice_overdue")
     _tell_updated(world, invoice, before)
     world.emit("invoice.paid", invoice)
     world.emit("invoice.payment_succeeded", invoice)

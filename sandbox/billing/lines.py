@@ -4,27 +4,54 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox import money
-from sandbox.billing import periods
-from sandbox.resources import prices
+from sandbox.billing import periods, pricing, usage
 from sandbox.store import Document
 from sandbox.world import World
 
+Line = dict[str, Any]
 
-def for_period(world: World, subscription: Document, item: Document) -> dict[str, Any]:
-    """The line that charges an item's whole current period."""
+
+def for_period(world: World, subscription: Document, item: Document) -> list[Line]:
+    """The lines that charge an item's current period: the whole of one, or the part of it that there is."""
+    price, currency = world.get("price", item["price"]), subscription["currency"]
+    if price["recurring"]["usage_type"] == "metered":
+        return []  # billed when the period is over
+    span = item["current_period_start"], item["current_period_end"]
+    whole = natural_period(world, subscription, item, span[0])
+    if span != whole:
+        share = Decimal(span[1] - span[0]) / (whole[1] - whole[0])
+        amount = money.rounded(pricing.amount(price, item["quantity"], currency) * share)
+        return [proration(world, subscription, item, amount, span)]
+    return [
+        _line(world, subscription, item, part.amount, f"{_counted(world, price, part.quantity)} {part.text}")
+        | {"quantity": part.quantity, "unit_amount_decimal": decimal(part.unit_amount)}
+        for part in pricing.parts(price, item["quantity"], currency)
+    ]
+
+
+def for_usage(world: World, subscription: Document, item: Document, span: tuple[int, int]) -> list[Line]:
+    """The lines that charge what was used of a metered item in a time that is over."""
     price = world.get("price", item["price"])
-    unit = _unit_amount(price, subscription)
-    text = f"{_counted(world, item, price)} (at {_rate(price, unit, subscription['currency'])})"
-    return _line(world, subscription, item, money.rounded(unit * item["quantity"]), text, unit_amount=unit)
+    if price["recurring"]["usage_type"] != "metered":
+        return []
+    used = usage.usage_of(world, item, span)
+    return [
+        _line(world, subscription, item, part.amount, f"{_counted(world, price, part.quantity)} {part.text}")
+        | {"quantity": part.quantity, "period": _period(span), "unit_amount_decimal": decimal(part.unit_amount)}
+        for part in pricing.parts(price, used, subscription["currency"])
+    ]
 
 
-def for_trial(world: World, subscription: Document, item: Document) -> dict[str, Any]:
+def for_trial(world: World, subscription: Document, item: Document) -> list[Line]:
     price = world.get("price", item["price"])
-    text = f"Free trial for {_counted(world, item, price)}"
-    return _line(world, subscription, item, 0, text, unit_amount=Decimal(0))
+    if subscription["billing_mode"]["type"] == "classic":
+        text = f"Trial period for {product_name(world, price)}"
+    else:
+        text = f"Free trial for {_counted(world, price, item['quantity'])}"
+    return [_line(world, subscription, item, Decimal(0), text) | {"unit_amount_decimal": "0"}]
 
 
-def for_pending(world: World, pending: Document) -> dict[str, Any]:
+def for_pending(world: World, pending: Document) -> Line:
     """The line that takes up an invoice item that waited."""
     return {**pending["line"], "id": world.new_id("il"), "invoice_item": pending["id"]}
 
@@ -34,53 +61,103 @@ def proration(
     subscription: Document,
     item: Document,
     amount: int,
-    period: tuple[int, int],
+    span: tuple[int, int],
     *,
-    credited: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """A part of a period: a credit for unused time, or a charge for the time that remains."""
-    price = world.get("price", item["price"])
-    product = world.find(price["product"], "product")
-    quantity = f"{item['quantity']} × " if item["quantity"] != 1 else ""
-    kind = "Unused" if amount < 0 or credited else "Remaining"
-    text = f"{kind} time on {quantity}{product['name'] if product else ''} after {periods.day(period[0])}"
-    line = _line(world, subscription, item, amount, text, unit_amount=None)
-    return line | {
-        "credited_items": credited,
+    credited: Line | None = None,
+) -> Line:
+    """A part of a period: a charge for the time that remains, or a credit for unused time.
+
+    credited: what is given back, as a line has it: price, quantity, and where it stood in `credited_items`.
+    """
+    of = credited or item
+    price = world.get("price", of["price"])
+    quantity = f"{of['quantity']} × " if of["quantity"] != 1 else ""
+    kind = "Unused" if credited else "Remaining"
+    text = f"{kind} time on {quantity}{product_name(world, price)} after {periods.day(span[0])}"
+    return _line(world, subscription, item, Decimal(amount), text) | {
+        "credited_items": credited["credited_items"] if credited else None,
         "discountable": False,
-        "period": {"end": period[1], "start": period[0]},
+        "period": _period(span),
+        "price": price["id"],
+        "product": price["product"],
         "proration": True,
+        "quantity": of["quantity"],
     }
 
 
-def format_line(invoice: Document, line: dict[str, Any]) -> dict[str, Any]:
+def natural_period(world: World, subscription: Document, item: Document, at: int) -> tuple[int, int]:
+    """The whole period, counted from the anchor, that holds an instant: what the price is for."""
+    recurring = world.get("price", item["price"])["recurring"]
+    return periods.around(subscription["billing_cycle_anchor"], recurring["interval"], recurring["interval_count"], at)
+
+
+def net(line: Line) -> int:
+    """What a line comes to after its discounts."""
+    return int(line["amount"]) - sum(discount["amount"] for discount in line["discount_amounts"])
+
+
+def product_name(world: World, price: Document) -> str:
+    product = world.find(price["product"], "product")
+    return str(product["name"]) if product else ""
+
+
+def decimal(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"
+
+
+def blank(world: World) -> Line:
+    """A line without content, with every field that lines have."""
+    return {
+        "id": world.new_id("il"),
+        "amount": 0,
+        "credited_items": None,
+        "description": None,
+        "discount_amounts": [],
+        "discountable": True,
+        "discounts": [],
+        "invoice_item": None,
+        "metadata": {},
+        "period": _period((world.now(), world.now())),
+        "price": None,
+        "product": None,
+        "proration": False,
+        "quantity": 1,
+        "subscription": None,
+        "subscription_item": None,
+        "tax_rates": [],
+        "taxes": [],
+        "unit_amount_decimal": None,
+    }
+
+
+def format_line(invoice: Document, line: Line) -> dict[str, Any]:
     details = {
         "invoice_item": line["invoice_item"],
         "proration": line["proration"],
-        "proration_details": {"credited_items": line["credited_items"]},
+        "proration_details": {"credited_items": _credited(line)},
         "subscription": line["subscription"],
-        "subscription_item": line["subscription_item"],
     }
+    kind = "subscription_item_details" if line["subscription_item"] else "invoice_item_details"
+    if line["subscription_item"]:
+        details["subscription_item"] = line["subscription_item"]
+    subtotal = line["amount"] - sum(d["amount"] for d in line["discount_amounts"] if d["discount"] in line["discounts"])
     return {
         "id": line["id"],
         "object": "line_item",
         "amount": line["amount"],
         "currency": invoice["currency"],
         "description": line["description"],
-        "discount_amounts": [],
+        "discount_amounts": line["discount_amounts"],
         "discountable": line["discountable"],
-        "discounts": [],
+        "discounts": line["discounts"],
         "invoice": invoice["id"],
         "livemode": False,
         "metadata": line["metadata"],
-        "parent": {
-            "invoice_item_details": None,
-            "subscription_item_details": details,
-            "type": "subscription_item_details",
-        },
+        "parent": {"invoice_item_details": None, "subscription_item_details": None, kind: details, "type": kind},
         "period": line["period"],
-        "pretax_credit_amounts": [],
-        "pricing": {
+        "pretax_credit_amounts": [{**amount, "type": "discount"} for amount in line["discount_amounts"]],
+        "pricing": line["price"]
+        and {
             "price_details": {"price": line["price"], "product": line["product"]},
             "type": "price_details",
             "unit_amount_decimal": line["unit_amount_decimal"],
@@ -88,53 +165,39 @@ def format_line(invoice: Document, line: dict[str, Any]) -> dict[str, Any]:
         "quantity": line["quantity"],
         "quantity_decimal": str(line["quantity"]),
         "subscription": line["subscription"],
-        "subtotal": line["amount"],
-        "taxes": [],
+        "subtotal": subtotal,
+        "taxes": line["taxes"],
     }
 
 
-def _line(
-    world: World, subscription: Document, item: Document, amount: int, text: str, *, unit_amount: Decimal | None
-) -> dict[str, Any]:
+def _line(world: World, subscription: Document, item: Document, amount: Decimal, text: str) -> Line:
     price = world.get("price", item["price"])
-    return {
-        "id": world.new_id("il"),
-        "amount": amount,
-        "credited_items": None,
+    return blank(world) | {
+        "amount": money.rounded(amount),
         "description": text,
-        "discountable": True,
-        "invoice_item": None,
+        "discounts": item["discounts"],
         "metadata": subscription["metadata"],
-        "period": {"end": item["current_period_end"], "start": item["current_period_start"]},
+        "period": _period((item["current_period_start"], item["current_period_end"])),
         "price": price["id"],
         "product": price["product"],
-        "proration": False,
         "quantity": item["quantity"],
         "subscription": subscription["id"],
         "subscription_item": item["id"],
-        "unit_amount_decimal": None if unit_amount is None else f"{unit_amount:f}",
+        "tax_rates": item["tax_rates"],
     }
 
 
-def _unit_amount(price: Document, subscription: Document) -> Decimal:
-    amount = prices.unit_amount_in(price, subscription["currency"])
-    assert amount is not None, "a subscription's prices have its currency"
-    return amount
+def _period(span: tuple[int, int]) -> dict[str, int]:
+    return {"end": span[1], "start": span[0]}
 
 
-def amount_per_period(world: World, subscription: Document, item: Document) -> Decimal:
-    """What an item costs for a whole period, not yet rounded."""
-    return _unit_amount(world.get("price", item["price"]), subscription) * item["quantity"]
+def _credited(line: Line) -> dict[str, Any] | None:
+    """Lines know only of debits on invoices, and invoice items of those that still waited too."""
+    credited = line["credited_items"]
+    return credited if credited and "invoice" in credited else None
 
 
-def _counted(world: World, item: Document, price: Document) -> str:
+def _counted(world: World, price: Document, quantity: int) -> str:
     product = world.find(price["product"], "product") or {"name": "", "unit_label": None}
     label = f" {product['unit_label']}" if product["unit_label"] else ""
-    return f"{item['quantity']}{label} × {product['name']}"
-
-
-def _rate(price: Document, unit: Decimal, currency: str) -> str:
-    interval, count = price["recurring"]["interval"], price["recurring"]["interval_count"]
-    every = interval if count == 1 else f"{count} {interval}s"
-    amount = money.shown(int(unit), currency) if unit == int(unit) else f"{unit / 100:f} {currency.upper()}"
-    return f"{amount} / {every}"
+    return f"{quantity}{label} × {product['name']}"

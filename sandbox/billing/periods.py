@@ -2,6 +2,7 @@
 
 import calendar
 from datetime import UTC, datetime
+from typing import Any
 
 DAY = 86400
 
@@ -18,16 +19,36 @@ def after(anchor: int, interval: str, count: int, periods: int) -> int:
     return int(start.replace(year=year, month=month + 1, day=day).timestamp())
 
 
+def around(anchor: int, interval: str, count: int, at: int) -> tuple[int, int]:
+    """Start and end of the whole period that holds the instant `at`."""
+    shortest = {"day": DAY, "week": 7 * DAY, "month": 28 * DAY, "year": 365 * DAY}[interval] * count
+    periods = (at - anchor) // shortest + 1
+    while after(anchor, interval, count, periods) > at:
+        periods -= 1
+    return after(anchor, interval, count, periods), after(anchor, interval, count, periods + 1)
+
+
 def next_end(anchor: int, interval: str, count: int, start: int) -> int:
     """The end of the period that begins at `start`: the first boundary after it."""
-    shortest = {"day": DAY, "week": 7 * DAY, "month": 28 * DAY, "year": 365 * DAY}[interval] * count
-    periods = (start - anchor) // shortest + 1
-    while after(anchor, interval, count, periods) > start:
-        periods -= 1
-    return after(anchor, interval, count, periods + 1)
+    return around(anchor, interval, count, start)[1]
 
 
 def day(at: int) -> str:
     """As line texts have it: 10 Nov 2025."""
     moment = datetime.fromtimestamp(at, UTC)
     return f"{moment.day} {moment:%b %Y}"
+
+
+def next_matching(now: int, config: dict[str, int]) -> int:
+    """The first instant after now with that day of the month and the given month, hour, minute and second."""
+    moment = datetime.fromtimestamp(now, UTC)
+    clock: Any = {name: config[name] for name in ("hour", "minute", "second") if config.get(name) is not None}
+    for months in range(25):
+        year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+        if config.get("month") not in (None, month + 1):
+            continue
+        day = min(config["day_of_month"], calendar.monthrange(year, month + 1)[1])
+        at = int(moment.replace(year=year, month=month + 1, day=day).replace(**clock).timestamp())
+        if at > now:
+            return at
+    raise AssertionError("every month comes within a year")

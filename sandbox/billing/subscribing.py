@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sandbox.billing import intents, invoicing, lines, payments, periods, setups
+from sandbox.billing import intents, invoicing, lines, pausing, payments, pending, periods, scheduling, setups, waiting
+from sandbox.billing.lines import Line
 from sandbox.errors import CardError, StripeError
 from sandbox.jobs import job
 from sandbox.resources import setup_intents
@@ -23,36 +24,81 @@ def items_of(world: World, subscription: Document) -> list[Document]:
     return world.select("subscription_item", "subscription = ?", (subscription["id"],))
 
 
-def start(world: World, subscription: Document, payment_behavior: str) -> None:
-    """Issue the first invoice of a subscription whose items are there, and collect it as the behaviour says.
+def start(world: World, subscription: Document, params: dict[str, Any]) -> None:
+    """Issue the first invoice of a subscription whose items are there, and collect it as `payment_behavior` says.
 
     Raises Stripe's error when there is nothing to charge, CardError for error_if_incomplete and a declined card.
     """
-    trial = subscription["status"] == "trialing"
-    make_line = lines.for_trial if trial else lines.for_period
-    charged = [make_line(world, subscription, item) for item in items_of(world, subscription)]
-    now = subscription["created"]
-    invoice = invoicing.draft(world, subscription, charged, "subscription_create", (now, now))
-    due = invoicing.amount_due(invoice) > 0
+    behaviour = params.get("payment_behavior", "allow_incomplete")
+    by_mail = subscription["collection_method"] == "send_invoice"
+    invoice = first_invoice(world, subscription, params)
+    due = invoice is not None and invoicing.amount_due(invoice) > 0
     method = invoicing.default_method(world, subscription, subscription["customer"])
-    if due and method is None and payment_behavior != "default_incomplete":
+    if due and method is None and behaviour != "default_incomplete" and not by_mail:
         raise StripeError(NO_METHOD, code="resource_missing")
-    subscription.update(latest_invoice=invoice["id"], status="incomplete" if due else subscription["status"])
-    if not due and method is None:
+    subscription["latest_invoice"] = invoice["id"] if invoice else None
+    if due and not by_mail:
+        subscription["status"] = "incomplete"
+    if not due and method is None and not by_mail:
         _ask_for_method(world, subscription)
     world.save(subscription)
     world.emit("customer.subscription.created", subscription)
     if subscription["pending_setup_intent"]:
         world.emit("setup_intent.created", world.get("setup_intent", subscription["pending_setup_intent"]))
     plan_next(world, subscription)
-    world.emit("invoice.created", invoice)
-    invoicing.finalize(world, invoice)
-    if trial:
-        _plan_trial_end(world, subscription)
-    if due and payment_behavior != "default_incomplete":
+    if invoice:
+        world.emit("invoice.created", invoice)
+        if by_mail:
+            invoicing.wait(world, invoice)
+        else:
+            invoicing.finalize(world, invoice)
+    if subscription["status"] == "trialing":
+        plan_trial_end(world, subscription)
+    if invoice and due and not by_mail and behaviour != "default_incomplete":
         invoicing.collect(world, invoice, automatic=False)
-        if payment_behavior == "error_if_incomplete":
+        if behaviour == "error_if_incomplete":
             insist(world, invoice)
+
+
+def first_invoice(world: World, subscription: Document, params: dict[str, Any]) -> Document | None:
+    """Draft what a new subscription costs: time that is already over, its first period, and what is added to it.
+
+    None when its first period is free because it is only a part of one and is not to be prorated.
+    """
+    now, free = subscription["created"], params.get("proration_behavior") == "none"
+    pending = waiting.items(world, subscription)
+    charged = waiting.take(world, pending)
+    for item in items_of(world, subscription):
+        if not free:
+            charged += _elapsed(world, subscription, item)
+        made = lines_for(world, subscription, item)
+        charged += [line for line in made if not (free and line["proration"])]
+    metered_only = not charged and not free
+    if not charged and not metered_only:
+        return None
+    invoice = invoicing.draft(world, subscription, charged, "subscription_create", (now, now))
+    waiting.put_on(world, pending, invoice)
+    return invoice
+
+
+def lines_for(world: World, subscription: Document, item: Document) -> list[Line]:
+    """The lines for an item's running period, or for its trial."""
+    make = lines.for_trial if subscription["status"] == "trialing" else lines.for_period
+    return make(world, subscription, item)
+
+
+def _elapsed(world: World, subscription: Document, item: Document) -> list[Line]:
+    """The lines for the time since the start that a backdated subscription was given."""
+    start, now, made = subscription["start_date"], item["current_period_start"], []
+    while start < now:
+        end = min(now, lines.natural_period(world, subscription, item, start)[1])
+        past = Document(item | {"current_period_start": start, "current_period_end": end})
+        made += lines.for_period(world, subscription, past)
+        start = end
+    if subscription["billing_mode"]["type"] == "classic" and made:
+        whole = sum(line["amount"] for line in made)
+        return [lines.proration(world, subscription, item, whole, (subscription["start_date"], now))]
+    return made
 
 
 def insist(world: World, invoice: Document) -> None:
@@ -80,13 +126,13 @@ def plan_next(world: World, subscription: Document) -> None:
     """Schedule what comes next of itself."""
     if subscription["status"] == "incomplete":
         world.schedule(subscription["created"] + FIRST_PAYMENT_WITHIN, "expire_incomplete", subscription)
-    elif subscription["status"] not in ENDED:
+    elif subscription["status"] not in (*ENDED, "paused"):
         world.unschedule(subscription, "end_period")
         ends = min(item["current_period_end"] for item in items_of(world, subscription))
         world.schedule(ends, "end_period", subscription)
 
 
-def _plan_trial_end(world: World, subscription: Document) -> None:
+def plan_trial_end(world: World, subscription: Document) -> None:
     warning = subscription["trial_end"] - TRIAL_WARNING
     if warning <= world.now(subscription["customer"]):
         world.emit("customer.subscription.trial_will_end", subscription)
@@ -105,6 +151,11 @@ def invoice_paid(world: World, invoice: Document, intent: Document | None) -> No
     subscription = world.find(invoice["subscription"], "subscription")
     if subscription is None or subscription["status"] in ENDED:
         return
+    held = subscription["pending_update"]
+    if held and held["invoice"] == invoice["id"]:
+        pending.apply(world, subscription)
+    if subscription["status"] == "paused" and subscription["latest_invoice"] == invoice["id"]:
+        pausing.paid(world, subscription)
     changes: dict[str, Any] = {"status": _status(world, subscription)}
     if intent and subscription["payment_settings"]["save_default_payment_method"] == "on_subscription":
         changes["default_payment_method"] = intent["payment_method"]
@@ -130,6 +181,8 @@ def _status(world: World, subscription: Document) -> str:
 def fall_behind(world: World, invoice: Document) -> None:
     """A payment for something after the start has failed."""
     subscription = world.find(invoice["subscription"], "subscription")
+    if invoice["holds_update"] or invoice["billing_reason"] in ("manual", "subscription_create"):
+        return
     if subscription and subscription["status"] in ("active", "trialing"):
         world.update(subscription, "customer.subscription.updated", status="past_due")
 
@@ -171,72 +224,6 @@ def _void_first_invoice(world: World, subscription: Document) -> None:
         invoicing.void(world, invoice)
 
 
-@job("end_period")
-def end_period(world: World, subscription: Document) -> None:
-    """A period is over: the subscription ends, or a new period begins with an invoice."""
-    if subscription["status"] in (*ENDED, "incomplete", "paused"):
-        return
-    now = world.now(subscription["customer"])
-    ending = subscription["cancel_at"] is not None and subscription["cancel_at"] <= now
-    if ending:
-        cancel(world, subscription, at_period_end=True)
-    elif subscription["status"] == "trialing" and _trial_ends_without_method(world, subscription):
-        return
-    else:
-        renew(world, subscription)
-
-
-def renew(world: World, subscription: Document) -> None:
-    """Move each item to its next period and draft the invoice for it."""
-    now, before = world.now(subscription["customer"]), world.wire(subscription)
-    due = [item for item in items_of(world, subscription) if item["current_period_end"] <= now]
-    period = min(item["current_period_start"] for item in due), min(item["current_period_end"] for item in due)
-    for item in due:
-        recurring = world.get("price", item["price"])["recurring"]
-        start = item["current_period_end"]
-        end = periods.next_end(
-            subscription["billing_cycle_anchor"], recurring["interval"], recurring["interval_count"], start
-        )
-        item.update(current_period_start=start, current_period_end=end)
-        world.save(item)
-    if subscription["status"] == "trialing":
-        subscription["status"] = "active"
-    pending = world.select("invoiceitem", "subscription = ? AND status = 'pending'", (subscription["id"],))
-    charged = [lines.for_pending(world, item) for item in reversed(pending)]
-    charged += [lines.for_period(world, subscription, item) for item in due]
-    invoice = invoicing.draft(world, subscription, charged, "subscription_cycle", period)
-    for item in pending:
-        world.update(item, status="invoiced", invoice=invoice["id"])
-    invoice["automatically_finalizes_at"] = now + invoicing.DRAFT_FOR
-    world.save(invoice)
-    subscription["latest_invoice"] = invoice["id"]
-    world.save(subscription)
-    world.emit("customer.subscription.updated", subscription, before)
-    world.emit("invoice.created", invoice)
-    world.schedule(now + invoicing.DRAFT_FOR, "finalize_invoice", invoice)
-    plan_next(world, subscription)
-
-
-def _trial_ends_without_method(world: World, subscription: Document) -> bool:
-    """Cancel or pause a trial that no method was given for, if that was asked for; says whether it was."""
-    wish = subscription["missing_payment_method"]
-    has_method = invoicing.default_method(world, subscription, subscription["customer"]) is not None
-    if wish == "create_invoice" or has_method:
-        return False
-    if wish == "cancel":
-        cancel(world, subscription)
-    else:
-        world.update(subscription, "customer.subscription.updated", status="paused")
-        world.emit("customer.subscription.paused", subscription)
-    return True
-
-
-@job("cancel_at")
-def cancel_at(world: World, subscription: Document) -> None:
-    if subscription["status"] not in ENDED and subscription["cancel_at"] == world.now(subscription["customer"]):
-        cancel(world, subscription, at_period_end=True)
-
-
 def cancel(
     world: World,
     subscription: Document,
@@ -256,17 +243,30 @@ def cancel(
         cancellation={**subscription["cancellation"], **(details or {}), "reason": reason},
         canceled_at=subscription["canceled_at"] or now,
         ended_at=now,
+        pending_update=None,
         status="incomplete_expired" if unpaid_start else "canceled",
     )
     world.save(subscription)
-    world.unschedule(subscription, "end_period", "cancel_at", "expire_incomplete", "warn_of_trial_end")
+    world.unschedule(
+        subscription,
+        "end_period",
+        "cancel_at",
+        "expire_incomplete",
+        "warn_of_trial_end",
+        "expire_update",
+        "collect_again",
+    )
     world.emit("customer.subscription.deleted", subscription)
     _let_go(world, subscription)
+    scheduling.subscription_ended(world, subscription, reason)
 
 
 def _let_go(world: World, subscription: Document) -> None:
     unpaid = "subscription = ? AND status IN ('draft', 'open')"
     for invoice in world.select("invoice", unpaid, (subscription["id"],)):
+        if invoice["holds_update"] and invoice["status"] == "open":
+            invoicing.void(world, invoice)
+            continue
         world.unschedule(invoice, "finalize_invoice", "retry_payment")
         world.update(
             invoice, "invoice.updated", auto_advance=False, automatically_finalizes_at=None, next_payment_attempt=None

@@ -16,7 +16,7 @@ from sandbox import lists
 from sandbox.billing import invoicing, lines, payments, subscribing
 from sandbox.errors import CardError, StripeError
 from sandbox.params import merge_metadata
-from sandbox.resources import payment_methods
+from sandbox.resources import payment_methods, tax_rates
 from sandbox.resources.account import COUNTRY, NAME
 from sandbox.routes import route
 from sandbox.store import Document
@@ -155,7 +155,7 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         },
         "automatically_finalizes_at": invoice["automatically_finalizes_at"],
         "billing_reason": invoice["billing_reason"],
-        "collection_method": "charge_automatically",
+        "collection_method": invoice["collection_method"],
         "created": invoice["created"],
         "currency": invoice["currency"],
         "custom_fields": None,
@@ -170,13 +170,13 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         "customer_tax_ids": [],
         "default_payment_method": invoice["default_payment_method"],
         "default_source": None,
-        "default_tax_rates": [],
+        "default_tax_rates": tax_rates.wires(world, invoice["default_tax_rates"]),
         "description": invoice["description"],
-        "discounts": [],
-        "due_date": None,
+        "discounts": invoice["discounts"],
+        "due_date": invoice["due_date"],
         "effective_at": invoice["effective_at"],
         "ending_balance": invoice["ending_balance"],
-        "footer": None,
+        "footer": invoice["footer"],
         "from_invoice": None,
         "hosted_invoice_url": page and f"{page}?s=ap",
         "invoice_pdf": page and f"{page.replace('invoice.', 'pay.')}/pdf?s=ap",
@@ -191,7 +191,8 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         "next_payment_attempt": invoice["next_payment_attempt"],
         "number": invoice["number"],
         "on_behalf_of": None,
-        "parent": {
+        "parent": invoice["subscription"]
+        and {
             "quote_details": None,
             "subscription_details": {
                 "metadata": invoice["subscription_metadata"],
@@ -218,14 +219,14 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         "status_transitions": {
             name: transitions.get(name) for name in ("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at")
         },
-        "subtotal": invoice["total"],
-        "subtotal_excluding_tax": invoice["total"],
+        "subtotal": invoice["subtotal"],
+        "subtotal_excluding_tax": invoice["subtotal_excluding_tax"],
         "test_clock": None,
         "total": invoice["total"],
-        "total_discount_amounts": [],
-        "total_excluding_tax": invoice["total"],
-        "total_pretax_credit_amounts": [],
-        "total_taxes": [],
+        "total_discount_amounts": invoice["total_discount_amounts"],
+        "total_excluding_tax": invoice["total_excluding_tax"],
+        "total_pretax_credit_amounts": [{**one, "type": "discount"} for one in invoice["total_discount_amounts"]],
+        "total_taxes": invoice["total_taxes"],
         "webhooks_delivered_at": invoice["created"],
     }
 

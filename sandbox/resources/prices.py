@@ -19,19 +19,22 @@ LONGEST = {"day": 1095, "week": 156, "month": 36, "year": 3}
     "POST /v1/prices",
     PriceCreateParams,
     "active billing_scheme currency currency_options lookup_key metadata nickname product product_data recurring "
-    "tax_behavior transfer_lookup_key unit_amount unit_amount_decimal",
+    "tax_behavior tiers tiers_mode transfer_lookup_key transform_quantity unit_amount unit_amount_decimal",
 )
 def create(world: World, params: dict[str, Any]) -> Document:
-    if params.get("billing_scheme") == "tiered":
-        raise not_built("tiered prices")
-    currency = money.currency(params["currency"])
+    currency, scheme = money.currency(params["currency"]), params.get("billing_scheme", "per_unit")
+    if scheme == "tiered" and not params.get("tiers_mode"):
+        raise missing("tiers_mode")
+    if scheme == "tiered" and params.get("transform_quantity"):
+        raise StripeError("`transform_quantity` cannot be combined with `tiers`.", param="transform_quantity")
     price = world.create(
         "price",
         "price_",
         active=params.get("active", True),
+        billing_scheme=scheme,
         currency=currency,
         currency_options={
-            money.currency(code, f"currency_options[{code}]"): _amounts(option, f"currency_options[{code}]")
+            money.currency(code, f"currency_options[{code}]"): _amounts(option, scheme, f"currency_options[{code}]")
             for code, option in (params.get("currency_options") or {}).items()
         },
         lookup_key=_lookup_key(world, params),
@@ -40,7 +43,9 @@ def create(world: World, params: dict[str, Any]) -> Document:
         product=_product(world, params),
         recurring=_recurring(params.get("recurring")),
         tax_behavior=params.get("tax_behavior", "unspecified"),
-        **_amounts(params),
+        tiers_mode=params.get("tiers_mode"),
+        transform_quantity=params.get("transform_quantity"),
+        **_amounts(params, scheme),
     )
     world.emit("price.created", price)
     return price
@@ -65,7 +70,8 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
         changes["metadata"] = merge_metadata(price["metadata"], params["metadata"])
     if "currency_options" in params:
         given = params["currency_options"] or {}
-        options = {code: _amounts(option, f"currency_options[{code}]") for code, option in given.items()}
+        scheme = price["billing_scheme"]
+        options = {code: _amounts(option, scheme, f"currency_options[{code}]") for code, option in given.items()}
         changes["currency_options"] = price["currency_options"] | options
     world.update(price, "price.updated", **changes)
     return price
@@ -102,7 +108,7 @@ def format_price(world: World, price: Document) -> dict[str, Any]:
         "id": price["id"],
         "object": "price",
         "active": price["active"],
-        "billing_scheme": "per_unit",
+        "billing_scheme": price["billing_scheme"],
         "created": price["created"],
         "currency": price["currency"],
         "custom_unit_amount": None,
@@ -113,8 +119,8 @@ def format_price(world: World, price: Document) -> dict[str, Any]:
         "product": price["product"],
         "recurring": price["recurring"],
         "tax_behavior": price["tax_behavior"],
-        "tiers_mode": None,
-        "transform_quantity": None,
+        "tiers_mode": price["tiers_mode"],
+        "transform_quantity": price["transform_quantity"],
         "type": "recurring" if price["recurring"] else "one_time",
         "unit_amount": price["unit_amount"],
         "unit_amount_decimal": price["unit_amount_decimal"],
@@ -124,20 +130,34 @@ def format_price(world: World, price: Document) -> dict[str, Any]:
 @includes("price", "currency_options")
 def currency_options(world: World, id: str) -> dict[str, Any]:
     price = world.get("price", id)
-    own = {price["currency"]: {name: price[name] for name in ("unit_amount", "unit_amount_decimal")}}
+    own = {price["currency"]: {name: price[name] for name in ("tiers", "unit_amount", "unit_amount_decimal")}}
     more = {"custom_unit_amount": None, "tax_behavior": price["tax_behavior"]}
-    return {code: {**option, **more} for code, option in (own | price["currency_options"]).items()}
+    options: dict[str, Any] = own | price["currency_options"]
+    return {
+        code: {name: value for name, value in option.items() if name != "tiers" or value} | more
+        for code, option in options.items()
+    }
 
 
 @includes("price", "tiers")
-def tiers(world: World, id: str) -> None:
+def tiers(world: World, id: str) -> list[dict[str, Any]] | None:
     """Flat prices have none."""
+    found: list[dict[str, Any]] | None = world.get("price", id)["tiers"]
+    return found
+
+
+def amounts_in(price: Document, currency: str) -> dict[str, Any] | None:
+    """What it costs in a currency: `unit_amount_decimal` or `tiers`; None if the price has no such currency."""
+    if currency == price["currency"]:
+        return price
+    option: dict[str, Any] | None = price["currency_options"].get(currency)
+    return option
 
 
 def unit_amount_in(price: Document, currency: str) -> Decimal | None:
-    """What one unit costs in a currency, in its smallest unit; None if the price has no such currency."""
-    amounts = price if currency == price["currency"] else price["currency_options"].get(currency)
-    return None if amounts is None else Decimal(amounts["unit_amount_decimal"])
+    """What one unit costs in a currency, in its smallest unit; None if it has no such currency or has tiers."""
+    amounts = amounts_in(price, currency)
+    return Decimal(amounts["unit_amount_decimal"]) if amounts and amounts["unit_amount_decimal"] else None
 
 
 def format_plan(price: Document) -> dict[str, Any]:
@@ -148,7 +168,7 @@ def format_plan(price: Document) -> dict[str, Any]:
         "active": price["active"],
         "amount": price["unit_amount"],
         "amount_decimal": price["unit_amount_decimal"],
-        "billing_scheme": "per_unit",
+        "billing_scheme": price["billing_scheme"],
         "created": price["created"],
         "currency": price["currency"],
         "interval": price["recurring"]["interval"],
@@ -158,14 +178,48 @@ def format_plan(price: Document) -> dict[str, Any]:
         "meter": None,
         "nickname": price["nickname"],
         "product": price["product"],
-        "tiers_mode": None,
-        "transform_usage": None,
+        "tiers_mode": price["tiers_mode"],
+        "transform_usage": price["transform_quantity"],
         "trial_period_days": None,
         "usage_type": "licensed",
     }
 
 
-def _amounts(params: dict[str, Any], where: str = "") -> dict[str, Any]:
+def _amounts(params: dict[str, Any], scheme: str, where: str = "") -> dict[str, Any]:
+    if scheme == "tiered":
+        param = f"{where}[tiers]" if where else "tiers"
+        return {"tiers": _tiers(params.get("tiers"), param), "unit_amount": None, "unit_amount_decimal": None}
+    return {"tiers": None, **_unit_amount(params, where)}
+
+
+def _tiers(given: list[dict[str, Any]] | None, param: str) -> list[dict[str, Any]]:
+    """The tiers in their order, the last one without end."""
+    if not given:
+        raise missing(param)
+    ends = [tier["up_to"] for tier in given]
+    if ends[-1] != "inf" or any(not isinstance(end, int) for end in ends[:-1]) or ends[:-1] != sorted({*ends[:-1]}):
+        text = "Tiers must be in ascending order of `up_to`, and the last one must have `up_to=inf`."
+        raise StripeError(text, param=param)
+    return [
+        {
+            **{f"flat_{name}": value for name, value in _decimal(tier, "flat_amount").items()},
+            **{f"unit_{name}": value for name, value in _decimal(tier, "unit_amount").items()},
+            "up_to": None if tier["up_to"] == "inf" else tier["up_to"],
+        }
+        for tier in given
+    ]
+
+
+def _decimal(tier: dict[str, Any], name: str) -> dict[str, Any]:
+    given = tier.get(name, tier.get(f"{name}_decimal"))
+    if given is None:
+        return {"amount": None, "amount_decimal": None}
+    amount = Decimal(given)
+    whole = amount == amount.to_integral_value()
+    return {"amount": int(amount) if whole else None, "amount_decimal": f"{amount.normalize():f}"}
+
+
+def _unit_amount(params: dict[str, Any], where: str) -> dict[str, Any]:
     if ("unit_amount" in params) == ("unit_amount_decimal" in params):
         names = [f"{where}[{n}]" if where else n for n in ("unit_amount", "unit_amount_decimal")]
         if "unit_amount" in params:

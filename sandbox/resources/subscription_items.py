@@ -1,13 +1,15 @@
 """/v1/subscription_items"""
 
+from collections.abc import Sequence
 from typing import Any
 
 from stripe.params import SubscriptionItemListParams, SubscriptionItemRetrieveParams
 
 from sandbox import lists, money
-from sandbox.errors import StripeError, missing, not_built
+from sandbox.billing import discounting
+from sandbox.errors import StripeError, missing
 from sandbox.params import merge_metadata
-from sandbox.resources import prices
+from sandbox.resources import prices, tax_rates
 from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats
@@ -39,18 +41,18 @@ def format_subscription_item(world: World, item: Document) -> dict[str, Any]:
         "current_period_end": item["current_period_end"],
         "current_period_start": item["current_period_start"],
         "current_trial": None,
-        "discounts": [],
+        "discounts": item["discounts"],
         "metadata": item["metadata"],
         "plan": prices.format_plan(price),
         "price": world.wire(price),
         "quantity": item["quantity"],
         "subscription": item["subscription"],
-        "tax_rates": [],
+        "tax_rates": tax_rates.wires(world, item["tax_rates"]),
     }
 
 
 def checked_items(
-    world: World, customer: Document, given: list[dict[str, Any]], currency: str | None
+    world: World, customer: Document, given: list[dict[str, Any]], currency: str | None, mode: str
 ) -> tuple[str, list[dict[str, Any]]]:
     """The currency of a new subscription, and its items with price, quantity and metadata."""
     if len(given) > MOST_ITEMS:
@@ -58,7 +60,7 @@ def checked_items(
     items = [checked_item(world, item, f"items[{index}]") for index, item in enumerate(given)]
     first = world.get("price", items[0]["price"])
     currency = money.currency(currency) if currency else first["currency"]
-    check_together(world, items, currency)
+    check_together(world, items, currency, mode)
     check_customer_currency(customer, currency)
     return currency, items
 
@@ -66,10 +68,13 @@ def checked_items(
 def checked_item(world: World, given: dict[str, Any], where: str) -> dict[str, Any]:
     """One item as asked for: an active recurring price, a quantity, metadata."""
     name = "price" if "price" in given else "plan"
-    if not given.get(name):
+    if given.get("price_data"):
+        price = inline_price(world, given["price_data"])
+    elif not given.get(name):
         raise missing(f"{where}[price]")
-    price = world.get("price", given[name], f"{where}[{name}]")
-    if not price["active"]:
+    else:
+        price = world.get("price", given[name], f"{where}[{name}]")
+    if not price["active"] and not given.get("price_data"):
         text = "The price specified is inactive. This field only accepts active prices."
         raise StripeError(text, param=f"{where}[{name}]")
     if price["recurring"] is None:
@@ -82,6 +87,23 @@ def checked_item(world: World, given: dict[str, Any], where: str) -> dict[str, A
     }
 
 
+def inline_price(world: World, data: dict[str, Any]) -> Document:
+    """A price for this use alone, which nobody else can subscribe to."""
+    return prices.create(world, {**data, "active": False})
+
+
+def set_extras(world: World, subscription: Document, item: Document, wish: dict[str, Any], where: str) -> None:
+    """Give an item the discounts and tax rates that were asked for. Saves it if there are any."""
+    if "discounts" in wish:
+        customer, old = world.get("customer", subscription["customer"]), item["discounts"]
+        on = {"subscription": subscription["id"], "subscription_item": item["id"]}
+        item["discounts"] = discounting.redeem(world, wish["discounts"], customer, old, f"{where}[discounts]", **on)
+    if "tax_rates" in wish:
+        item["tax_rates"] = tax_rates.checked(world, wish["tax_rates"], f"{where}[tax_rates]")
+    if "discounts" in wish or "tax_rates" in wish:
+        world.save(item)
+
+
 def checked_quantity(quantity: int, param: str) -> int:
     if quantity < 0:
         text = "This value must be greater than or equal to 0."
@@ -89,12 +111,12 @@ def checked_quantity(quantity: int, param: str) -> int:
     return quantity
 
 
-def check_together(world: World, items: list[dict[str, Any]], currency: str) -> None:
+def check_together(world: World, items: Sequence[dict[str, Any]], currency: str, mode: str) -> None:
     """Raises Stripe's error for items that cannot stand in one subscription."""
     intervals = set()
     for index, item in enumerate(items):
         price = world.get("price", item["price"])
-        if prices.unit_amount_in(price, currency) is None:
+        if prices.amounts_in(price, currency) is None:
             text = (
                 f"The price specified only supports `{price['currency']}`. This doesn't match the expected currency: "
                 f"`{currency}`."
@@ -107,8 +129,9 @@ def check_together(world: World, items: list[dict[str, Any]], currency: str) -> 
             item["price"] for i, item in enumerate(items) if item["price"] in [x["price"] for x in items[:i]]
         )
         raise StripeError(text.format(doubled), param="items")
-    if len(intervals) > 1:
-        raise not_built("items with different intervals in one subscription")
+    if len(intervals) > 1 and mode == "classic":
+        text = "All prices on a subscription must have the same `recurring.interval` and `recurring.interval_count`."
+        raise StripeError(text, param="items")
 
 
 def check_customer_currency(customer: Document, currency: str) -> None:
@@ -129,10 +152,12 @@ def create_items(
             "si_",
             current_period_end=end,
             current_period_start=start,
+            discounts=[],
             metadata=item["metadata"],
             price=item["price"],
             quantity=item["quantity"],
             subscription=subscription["id"],
+            tax_rates=[],
         )
         for item in items
     ]

@@ -6,24 +6,28 @@ from stripe.params import (
     SubscriptionCancelParams,
     SubscriptionCreateParams,
     SubscriptionListParams,
+    SubscriptionMigrateParams,
+    SubscriptionPauseParams,
+    SubscriptionResumeParams,
     SubscriptionRetrieveParams,
     SubscriptionUpdateParams,
 )
 
 from sandbox import lists
-from sandbox.billing import changing, ending, periods, subscribing
-from sandbox.billing.periods import DAY
+from sandbox.billing import adding, changing, discounting, ending, opening, pausing, pending, subscribing
 from sandbox.errors import StripeError, missing, no_such, not_built
 from sandbox.params import merge_metadata
-from sandbox.resources import payment_methods
-from sandbox.resources.subscription_items import checked_items, create_items
+from sandbox.resources import tax_rates
 from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats
 
-LONGEST_TRIAL = 730  # days
 SETTINGS = (
-    "payment_settings.save_default_payment_method payment_settings.payment_method_types automatic_tax.enabled "
+    "add_invoice_items automatic_tax.enabled cancel_at cancel_at_period_end collection_method days_until_due "
+    "default_payment_method default_tax_rates description discounts items.discounts items.metadata items.plan "
+    "items.price items.price_data items.quantity items.tax_rates metadata off_session payment_behavior "
+    "payment_settings.payment_method_options payment_settings.payment_method_types "
+    "payment_settings.save_default_payment_method proration_behavior trial_end trial_from_plan "
     "trial_settings.end_behavior.missing_payment_method"
 )
 
@@ -31,50 +35,20 @@ SETTINGS = (
 @route(
     "POST /v1/subscriptions",
     SubscriptionCreateParams,
-    "billing_mode cancel_at cancel_at_period_end collection_method currency customer default_payment_method "
-    "description items.price items.plan items.quantity items.metadata metadata off_session payment_behavior "
-    f"proration_behavior trial_end trial_period_days {SETTINGS}",
+    "backdate_start_date billing_cycle_anchor billing_cycle_anchor_config billing_mode currency customer "
+    f"trial_period_days {SETTINGS}",
 )
 def create(world: World, params: dict[str, Any]) -> Document:
-    if not params.get("customer"):
-        raise missing("customer")
-    if not params.get("items"):
-        raise missing("items")
-    customer = world.get("customer", params["customer"], "customer")
+    for name in ("customer", "items"):
+        if not params.get(name):
+            raise missing(name)
     _refuse_what_is_not_built(params)
-    currency, items = checked_items(world, customer, params["items"], params.get("currency"))
-    now = world.now(customer["id"])
-    trial_end = _trial_end(params, now)
-    recurring = world.get("price", items[0]["price"])["recurring"]
-    period_end = trial_end or periods.next_end(now, recurring["interval"], recurring["interval_count"], now)
-    subscription = world.create(
-        "subscription",
-        "sub_",
-        billing_cycle_anchor=trial_end or now,
-        billing_mode=_billing_mode(params.get("billing_mode"), now),
-        cancel_at=None,
-        cancel_at_period_end=False,
-        canceled_at=None,
-        cancellation={"comment": None, "feedback": None, "reason": None},
-        currency=currency,
-        customer=customer["id"],
-        default_payment_method=_method(world, params, customer),
-        description=params.get("description"),
-        ended_at=None,
-        latest_invoice=None,
-        metadata=merge_metadata({}, params.get("metadata")),
-        missing_payment_method=_missing_payment_method(params) or "create_invoice",
-        payment_settings=_payment_settings({}, params),
-        pending_setup_intent=None,
-        start_date=now,
-        status="trialing" if trial_end else "active",
-        trial_end=trial_end,
-        trial_start=now if trial_end else None,
-    )
-    create_items(world, subscription, items, now, period_end)
-    ending.plan_end(world, subscription, params)
-    behaviour = params.get("payment_behavior", "allow_incomplete")
-    subscribing.start(world, subscription, behaviour)
+    if params.get("payment_behavior") == "pending_if_incomplete":
+        text = "`pending_if_incomplete` is only for updates of a subscription."
+        raise StripeError(text, param="payment_behavior")
+    subscription = opening.make(world, params)
+    adding.to_subscription(world, subscription, params.get("add_invoice_items"))
+    subscribing.start(world, subscription, params)
     return subscription
 
 
@@ -86,29 +60,80 @@ def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
 @route(
     "POST /v1/subscriptions/<id>",
     SubscriptionUpdateParams,
-    "cancel_at cancel_at_period_end cancellation_details.comment cancellation_details.feedback default_payment_method "
-    "description items.id items.price items.plan items.quantity items.metadata items.deleted metadata off_session "
-    f"payment_behavior proration_behavior proration_date trial_end {SETTINGS}",
+    "billing_cycle_anchor cancellation_details.comment cancellation_details.feedback items.clear_usage items.deleted "
+    f"items.id pause_collection proration_date {SETTINGS}",
 )
 def update(world: World, params: dict[str, Any], id: str) -> Document:
     subscription = world.get("subscription", id)
     _refuse_what_is_not_built(params)
     _check_editable(subscription, params)
     before = world.wire(subscription)
+    if params.get("payment_behavior") == "pending_if_incomplete":
+        pending.check(world, subscription, params)
+        old = pending.snapshot(world, subscription)
+        _set(world, subscription, params)
+        pending.change(world, subscription, params, before, old)
+    else:
+        _set(world, subscription, params)
+        changing.change(world, subscription, params, before)
+    return subscription
+
+
+def _set(world: World, subscription: Document, params: dict[str, Any]) -> None:
+    """Settle what has no price: settings, texts, discounts."""
+    customer = world.get("customer", subscription["customer"])
+    given: dict[str, Any] = {
+        name: params[name] for name in ("collection_method", "days_until_due", "description") if name in params
+    }
     if "default_payment_method" in params:
-        customer = world.get("customer", subscription["customer"])
-        subscription["default_payment_method"] = _method(world, params, customer)
-    if "description" in params:
-        subscription["description"] = params["description"]
+        given["default_payment_method"] = opening.own_method(world, params, customer)
     if "metadata" in params:
-        subscription["metadata"] = merge_metadata(subscription["metadata"], params["metadata"])
+        given["metadata"] = merge_metadata(subscription["metadata"], params["metadata"])
     if "cancellation_details" in params:
-        subscription["cancellation"] = subscription["cancellation"] | (params["cancellation_details"] or {})
-    subscription["missing_payment_method"] = _missing_payment_method(params) or subscription["missing_payment_method"]
-    subscription["payment_settings"] = _payment_settings(subscription["payment_settings"], params)
-    ending.plan_end(world, subscription, params)
+        given["cancellation"] = subscription["cancellation"] | (params["cancellation_details"] or {})
+    if "default_tax_rates" in params:
+        given["default_tax_rates"] = tax_rates.checked(world, params["default_tax_rates"], "default_tax_rates")
+    if "discounts" in params:
+        old, on = subscription["discounts"], {"subscription": subscription["id"]}
+        given["discounts"] = discounting.redeem(world, params["discounts"], customer, old, **on)
+        for discount in set(old) - set(given["discounts"]):
+            discounting.withdraw(world, discount)
+    if "pause_collection" in params:
+        pausing.set_collection(world, subscription, params["pause_collection"])
+    missing_method = opening.missing_payment_method(params)
+    given["missing_payment_method"] = missing_method or subscription["missing_payment_method"]
+    given["payment_settings"] = opening.payment_settings(subscription["payment_settings"], params)
+    subscription.update(given)
     world.save(subscription)
-    changing.change(world, subscription, params, before)
+    adding.to_subscription(world, subscription, params.get("add_invoice_items"))
+
+
+@route("POST /v1/subscriptions/<id>/pause", SubscriptionPauseParams, "bill_for invoicing_behavior type")
+def pause(world: World, params: dict[str, Any], id: str) -> Document:
+    subscription = world.get("subscription", id)
+    pausing.pause(world, subscription, params)
+    return subscription
+
+
+@route(
+    "POST /v1/subscriptions/<id>/resume",
+    SubscriptionResumeParams,
+    "billing_cycle_anchor payment_behavior proration_behavior proration_date",
+)
+def resume(world: World, params: dict[str, Any], id: str) -> Document:
+    subscription = world.get("subscription", id)
+    pausing.resume(world, subscription, params)
+    return subscription
+
+
+@route("POST /v1/subscriptions/<id>/migrate", SubscriptionMigrateParams, "billing_mode")
+def migrate(world: World, params: dict[str, Any], id: str) -> Document:
+    """From classic to flexible billing; there is no way back."""
+    subscription = world.get("subscription", id)
+    if subscription["billing_mode"]["type"] == "flexible":
+        raise StripeError("This subscription already has `billing_mode=flexible`.", param="billing_mode[type]")
+    mode = opening.billing_mode(params["billing_mode"], "flexible", world.now(subscription["customer"]))
+    world.update(subscription, "customer.subscription.updated", billing_mode=mode)
     return subscription
 
 
@@ -148,10 +173,7 @@ def cancel(world: World, params: dict[str, Any], id: str) -> Document:
     subscription = world.get("subscription", id)
     if subscription["status"] in subscribing.ENDED:
         raise no_such("subscription", id)
-    if params.get("invoice_now") or params.get("prorate"):
-        raise not_built("invoice_now and prorate when a subscription is canceled")
-    details = params.get("cancellation_details") or {}
-    subscribing.cancel(world, subscription, details=details)
+    ending.cancel_now(world, subscription, params)
     return subscription
 
 
@@ -165,7 +187,7 @@ def format_subscription(world: World, subscription: Document) -> dict[str, Any]:
         "application_fee_percent": None,
         "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
         "billing_cycle_anchor": subscription["billing_cycle_anchor"],
-        "billing_cycle_anchor_config": None,
+        "billing_cycle_anchor_config": subscription["billing_cycle_anchor_config"],
         "billing_mode": subscription["billing_mode"],
         "billing_schedules": [],
         "billing_thresholds": None,
@@ -173,17 +195,17 @@ def format_subscription(world: World, subscription: Document) -> dict[str, Any]:
         "cancel_at_period_end": subscription["cancel_at_period_end"],
         "canceled_at": subscription["canceled_at"],
         "cancellation_details": {"feedback_option": None, **subscription["cancellation"]},
-        "collection_method": "charge_automatically",
+        "collection_method": subscription["collection_method"],
         "created": subscription["created"],
         "currency": subscription["currency"],
         "customer": subscription["customer"],
         "customer_account": None,
-        "days_until_due": None,
+        "days_until_due": subscription["days_until_due"],
         "default_payment_method": subscription["default_payment_method"],
         "default_source": None,
-        "default_tax_rates": [],
+        "default_tax_rates": tax_rates.wires(world, subscription["default_tax_rates"]),
         "description": subscription["description"],
-        "discounts": [],
+        "discounts": subscription["discounts"],
         "ended_at": subscription["ended_at"],
         "invoice_settings": {
             "account_tax_ids": None,
@@ -199,14 +221,15 @@ def format_subscription(world: World, subscription: Document) -> dict[str, Any]:
         "metadata": subscription["metadata"],
         "next_pending_invoice_item_invoice": None,
         "on_behalf_of": None,
-        "pause_collection": None,
+        "pause_collection": subscription["pause_collection"],
         "payment_settings": subscription["payment_settings"],
         "pending_invoice_item_interval": None,
         "pending_setup_intent": subscription["pending_setup_intent"],
-        "pending_update": None,
-        "schedule": None,
+        "pending_update": subscription["pending_update"] and subscription["pending_update"]["wire"],
+        "schedule": subscription["schedule"],
         "start_date": subscription["start_date"],
         "status": subscription["status"],
+        **({"status_details": subscription["status_details"]} if subscription["status_details"] else {}),
         "test_clock": None,
         "transfer_data": None,
         "trial_end": subscription["trial_end"],
@@ -234,61 +257,5 @@ def _check_editable(subscription: Document, params: dict[str, Any]) -> None:
 
 
 def _refuse_what_is_not_built(params: dict[str, Any]) -> None:
-    if params.get("collection_method") == "send_invoice":
-        raise not_built("collection_method=send_invoice")
     if (params.get("automatic_tax") or {}).get("enabled"):
         raise not_built("automatic tax")
-    if params.get("payment_behavior") == "pending_if_incomplete":
-        raise not_built("payment_behavior=pending_if_incomplete")
-    if (params.get("billing_mode") or {}).get("type") == "classic":
-        raise not_built("billing_mode[type]=classic")
-
-
-def _billing_mode(given: dict[str, Any] | None, now: int) -> dict[str, Any]:
-    discounts = ((given or {}).get("flexible") or {}).get("proration_discounts", "included")
-    return {"flexible": {"proration_discounts": discounts}, "type": "flexible", "updated_at": now}
-
-
-def _trial_end(params: dict[str, Any], now: int) -> int | None:
-    if "trial_end" in params and "trial_period_days" in params:
-        raise StripeError(
-            "You may only specify one of these parameters: trial_end, trial_period_days.", param="trial_end"
-        )
-    days = params.get("trial_period_days")
-    if days is not None and not 1 <= days <= LONGEST_TRIAL:
-        text = f"The trial period must be between 1 and {LONGEST_TRIAL} days."
-        raise StripeError(text, code="parameter_invalid_integer", param="trial_period_days")
-    end = now + days * DAY if days else params.get("trial_end")
-    if end in (None, "now"):
-        return None
-    if end <= now:
-        raise StripeError("Invalid timestamp: must be an integer Unix timestamp in the future", param="trial_end")
-    if end > now + LONGEST_TRIAL * DAY:
-        raise StripeError("Invalid timestamp: can be no more than two years in the future", param="trial_end")
-    return int(end)
-
-
-def _method(world: World, params: dict[str, Any], customer: Document) -> str | None:
-    id = params.get("default_payment_method")
-    if not id:
-        return None
-    method = world.get("payment_method", id, "default_payment_method")
-    if method["customer"] != customer["id"]:
-        text = (
-            f"The customer does not have a payment method with the ID {id}. "
-            "The payment method must be attached to the customer."
-        )
-        raise StripeError(text, code="resource_missing", param="default_payment_method")
-    return str(payment_methods.usable(world, id, customer["id"])["id"])
-
-
-def _payment_settings(old: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    given = params.get("payment_settings") or {}
-    first = {"payment_method_options": None, "payment_method_types": None, "save_default_payment_method": "off"}
-    return first | old | given
-
-
-def _missing_payment_method(params: dict[str, Any]) -> str | None:
-    settings = params.get("trial_settings") or {}
-    wish = settings.get("end_behavior", {}).get("missing_payment_method")
-    return None if wish is None else str(wish)

@@ -255,7 +255,8 @@ def test_currency_is_the_prices_unless_asked_and_then_fixed(stripe_api: Any) -> 
         ({"trial_end": 1}, 400, None, "trial_end"),
         ({"default_payment_method": "pm_nothing"}, 400, "resource_missing", "default_payment_method"),
         ({"expand": ["latest_invoice.nothing"]}, 400, None, "expand"),
-        ({"collection_method": "send_invoice", "days_until_due": 7}, 400, "sandbox_not_built", None),
+        ({"collection_method": "send_invoice"}, 400, "parameter_missing", "days_until_due"),
+        ({"automatic_tax": {"enabled": True}}, 400, "sandbox_not_built", None),
     ],
 )
 def test_bad_input_is_refused_and_makes_nothing(

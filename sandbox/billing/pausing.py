@@ -1,0 +1,121 @@
+"""Pauses: of the whole subscription, and of the collection of its invoices alone."""
+
+from typing import Any
+
+from sandbox.billing import changing, invoicing, pending, prorating, subscribing
+from sandbox.billing.bills import Bill
+from sandbox.errors import StripeError
+from sandbox.jobs import job
+from sandbox.store import Document
+from sandbox.world import World
+
+
+def pause(world: World, subscription: Document, params: dict[str, Any]) -> None:
+    """Stop its periods, and give back the unused time as asked. Raises Stripe's error for one that can't be paused."""
+    if subscription["billing_mode"]["type"] != "flexible":
+        raise StripeError("Only subscriptions with `billing_mode=flexible` can be paused.")
+    if subscription["collection_method"] != "charge_automatically":
+        raise StripeError("Only subscriptions with `collection_method=charge_automatically` can be paused.")
+    if subscription["schedule"]:
+        raise StripeError("A subscription that is attached to a subscription schedule cannot be paused directly.")
+    if subscription["status"] not in ("active", "trialing", "past_due"):
+        raise StripeError(f"A subscription with the status {subscription['status']} cannot be paused.")
+    if subscription["pending_update"]:
+        pending.expire(world, subscription)
+    now = world.now(subscription["customer"])
+    unused_from = ((params.get("bill_for") or {}).get("unused_time_from") or {}).get("type", "now")
+    made = []
+    if unused_from != "none" and subscription["status"] != "trialing":
+        for item in subscribing.items_of(world, subscription):
+            at = now if unused_from == "now" else item["current_period_start"]
+            made += prorating.credits(world, subscription, item, at)
+    at_once = params.get("invoicing_behavior") == "invoice" and bool(made)
+    invoice = changing.draft(world, subscription, Bill(prorations=made, at_once=at_once))
+    if invoice:
+        subscription["latest_invoice"] = invoice["id"]
+        world.save(subscription)
+    pause_now(world, subscription, "pause_requested")
+    if invoice:
+        world.emit("invoice.created", invoice)
+        invoicing.finalize(world, invoice)
+
+
+def pause_now(world: World, subscription: Document, why: str) -> None:
+    world.unschedule(subscription, "end_period", "warn_of_trial_end", "announce_renewal")
+    paused = {"subscription": {"type": why}, "transitioned_at": world.now(subscription["customer"])}
+    details = {"paused": {**paused, "type": "subscription"}}
+    world.update(subscription, "customer.subscription.updated", status="paused", status_details=details)
+    world.emit("customer.subscription.paused", subscription)
+
+
+def resume(world: World, subscription: Document, params: dict[str, Any]) -> None:
+    """Go on: with a new period from now, or in the one that would be running. Charges what that costs."""
+    if subscription["status"] != "paused":
+        text = "You can only resume subscriptions with a status of `paused`."
+        raise StripeError(text)
+    before = world.wire(subscription)
+    wish: dict[str, Any] = {name: params[name] for name in ("proration_behavior", "proration_date") if name in params}
+    anew = (params.get("billing_cycle_anchor") or {}).get("type", "now") == "now"
+    bill = changing.begin_paused_anew(world, subscription) if anew else changing.go_on(world, subscription, wish)
+    invoice = changing.draft(world, subscription, bill)
+    if invoice:
+        subscription["latest_invoice"] = invoice["id"]
+    on_success = params.get("payment_behavior") == "resume_on_payment_success"
+    if not (on_success and invoice and invoicing.amount_due(invoice)):
+        _resumed(world, subscription, before)
+    else:
+        subscription["status"] = "paused"
+        world.save(subscription)
+    if invoice is None:
+        return
+    world.emit("invoice.created", invoice)
+    if on_success:
+        invoicing.finalize(world, invoice)
+        if invoice["status"] == "open":
+            invoicing.collect(world, invoice, automatic=False)
+    else:
+        invoicing.wait(world, invoice)
+
+
+def paid(world: World, subscription: Document) -> None:
+    """The invoice of a resumption was paid."""
+    _resumed(world, subscription, world.wire(subscription))
+
+
+def _resumed(world: World, subscription: Document, before: dict[str, Any]) -> None:
+    subscription.update(status="active", status_details=None)
+    world.save(subscription)
+    subscribing.plan_next(world, subscription)
+    world.emit("customer.subscription.updated", subscription, before)
+    world.emit("customer.subscription.resumed", subscription)
+
+
+# Collection
+
+
+def set_collection(world: World, subscription: Document, wish: dict[str, Any] | None) -> None:
+    """Invoices go on being made, but are kept as drafts, given up or voided; None collects again."""
+    world.unschedule(subscription, "collect_again")
+    subscription["pause_collection"] = wish and {"behavior": wish["behavior"], "resumes_at": wish.get("resumes_at")}
+    if wish and wish.get("resumes_at"):
+        world.schedule(wish["resumes_at"], "collect_again", subscription)
+
+
+@job("collect_again")
+def collect_again(world: World, subscription: Document) -> None:
+    world.update(subscription, "customer.subscription.updated", pause_collection=None)
+
+
+def keeps_drafts(subscription: Document) -> bool:
+    return bool((subscription["pause_collection"] or {}).get("behavior") == "keep_as_draft")
+
+
+def disposed_of(world: World, invoice: Document) -> bool:
+    """Whether a finalized invoice is not to be collected, because collection is paused; it is given up then."""
+    subscription = world.find(invoice["subscription"], "subscription")
+    behavior = ((subscription and subscription["pause_collection"]) or {}).get("behavior")
+    if behavior == "void":
+        invoicing.void(world, invoice)
+    elif behavior == "mark_uncollectible":
+        invoicing.mark_uncollectible(world, invoice, "subscription_paused")
+    return behavior in ("void", "mark_uncollectible")
