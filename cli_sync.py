@@ -155,7 +155,9 @@ def events_list(failed: bool, event_type: str | None, limit: int) -> None:
     if failed:
         query = query.where(WebhookEvent.state == "failed")
     if event_type:
-        query = query.where(WebhookEvent.type.like(event_type.replace("_", r"\_").replace("*", "%"), escape="\\"))
+        prefix = event_type.removesuffix("*")
+        same = WebhookEvent.type == event_type
+        query = query.where(same if prefix == event_type else WebhookEvent.type.startswith(prefix, autoescape=True))
     rows = db.session.execute(query).mappings().all()
     for row in rows:
         line = f"{_time(row['received_at'])}  {row['state']:<8} {row['attempts']:>2}  {row['type']}  {row['id']}"
