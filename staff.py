@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_security import current_user
 
 import db
+import health
 import ledger
 import readings
 import staff_actions
@@ -16,6 +17,7 @@ import staff_readings
 from auth import staff_required
 from errors import Problem, Str, invalid
 from models import User
+from readings import SubscriptionView
 from staff_actions import Outcome
 
 staff = Blueprint("staff", __name__, url_prefix="/staff")
@@ -54,11 +56,17 @@ def customer(user_id: int) -> str:
         person=user,
         account=account,
         customer=readings.customer_of(user_id),
-        subscriptions=[view for view in readings.subscription_views(user_id) if view.can_cancel],
+        subscriptions=endable(user_id, account.current),
         access=staff_readings.access_of(user_id),
         history=staff_readings.history(user_id, shown, page()),
         shown=shown,
     )
+
+
+def endable(user_id: int, current: SubscriptionView | None) -> list[SubscriptionView]:
+    """All subscriptions that can be cancelled; a customer has one, but Stripe's dashboard allows for more."""
+    others = [view for view in readings.subscription_views(user_id) if view.can_cancel]
+    return [current, *(view for view in others if view.id != current.id)] if current else others
 
 
 @staff.post(f"{CUSTOMER}/cancel")
@@ -102,6 +110,7 @@ def events() -> str:
         asked=asked,
         state=state,
         states=staff_readings.STATES,
+        silent_hours=health.webhook_silence(),
         counts=staff_readings.event_counts(),
         failed=staff_readings.events("", "failed", 1) if unfiltered else None,
         events=staff_readings.events(asked, state, page()),

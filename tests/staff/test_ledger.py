@@ -102,3 +102,12 @@ def test_the_ledger_is_filtered(failed_event, sam, asked, there, not_there):
 
     assert there in page
     assert not_there not in page
+
+
+def test_the_ledger_warns_when_stripe_has_fallen_silent(alice, sam, shop):
+    """Customers are there, but nothing came for days."""
+    assert "No event of Stripe’s has come" not in sam.get("/staff/events").text
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(WebhookEvent).values(received_at=WebhookEvent.received_at - 50 * 3600))
+
+    assert "No event of Stripe’s has come for 50 hours." in sam.get("/staff/events").text

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 import db
-from models import Customer, WebhookEvent
+from models import Customer, Price, SubscriptionSchedule, WebhookEvent
 from tests.staff.people import cancel
 
 
@@ -15,6 +15,17 @@ def test_the_page_tells_what_the_customer_sees_and_why(alice, sam):
                   "Visa •••• 4242", "-0001", "Renews on", "“Your subscription is active.”"):  # fmt: skip
         assert words in page
     assert page.count('<span class="badge badge-good">Yes</span>') == 2
+
+
+def test_a_planned_change_is_told(alice, sam, shop):
+    """Staff see what the customer has arranged."""
+    basic = next(row["id"] for row in shop.rows(Price) if row["lookup_key"] == "basic_monthly")
+    planned = {"id": "sub_sched_1", "customer_id": shop.rows(Customer)[0]["id"], "subscription_id": alice.subscription}
+    planned |= {"status": "active", "changes_at": 1_800_000_000, "changes_to": basic, "known_from": 1, "known_to": 1}
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.insert(SubscriptionSchedule).values(planned))
+
+    assert "Changes to Basic on January 15, 2027" in sam.get(f"/staff/customers/{alice.id}").text
 
 
 def test_why_access_is_lacking_is_told_in_words(alice, sam, shop):
