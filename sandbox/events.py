@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sandbox import API_VERSION
@@ -13,6 +14,21 @@ from sandbox.wire import ordered
 
 if TYPE_CHECKING:
     from sandbox.world import World
+
+
+Follower = Callable[["World", dict[str, Any]], None]
+_followers: dict[str, list[Follower]] = {}
+
+
+def follows(*types: str) -> Callable[[Follower], Follower]:
+    """The decorated function is called with the object of each event of these types, right after it was recorded."""
+
+    def register(function: Follower) -> Follower:
+        for type in types:
+            _followers.setdefault(type, []).append(function)
+        return function
+
+    return register
 
 
 @dataclasses.dataclass
@@ -47,6 +63,8 @@ def record(world: World, type: str, wire: dict[str, Any], before: dict[str, Any]
     )
     for endpoint, url in urls:
         enqueue(world, event["id"], type, endpoint, url)
+    for follow in _followers.get(type, ()):
+        follow(world, wire)
     return event
 
 
