@@ -1,25 +1,36 @@
-"""The commands that set a shop up and keep it safe: flask webhooks | backup."""
+"""The commands that set a shop up and keep it safe: flask webhooks | backup | doctor."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 import sqlalchemy as sa
+from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
 import backup
 import billing
 import clock
+import config
 import db
+import doctor
+import health
 import operations
 from cli_sync import Told
+from findings import OK, WARNING, WRONG
 from models import Operation
 from webhooks import HANDLERS
 
 KIND = "create_webhook_endpoint"
+PROBLEMS = "SETTINGS_PROBLEMS"
+COLOURS = {OK: "green", WARNING: "yellow", WRONG: "red"}
 
 webhooks_commands = AppGroup("webhooks", help="Where Stripe sends its events.")
 
@@ -149,3 +160,50 @@ def backup_command(file: Path) -> None:
     except backup.NoBackup as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{file}: {size / 1_000_000:.1f} MB")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# flask doctor
+
+
+@click.command("doctor")
+@click.option("--offline", is_flag=True, help="Look at settings and database alone, and ask nobody.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
+@with_appcontext
+def doctor_command(offline: bool, as_json: bool) -> None:
+    """Look for what is wrong with the set-up, and tell what to do about it. Ends with 1 when something is wrong.
+
+    Runs also when settings are wrong or the database is missing. It changes nothing, here or at Stripe.
+
+    \b
+    Examples:
+      flask doctor
+      flask doctor --json | jq '.[] | select(.state == "wrong")'
+    """
+    found = doctor.examine(current_app.config.get(PROBLEMS, []), offline=offline)
+    wrong = [finding for finding in found if finding.state == WRONG]
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(finding) for finding in found], indent=2))
+    else:
+        for finding in found:
+            click.secho(f"{finding.state:<8} {finding.about:<12} {finding.text}", fg=COLOURS[finding.state])
+            if finding.remedy:
+                click.echo(f"{'':<21} -> {finding.remedy}")
+        click.echo(f"{len(wrong)} things are wrong." if wrong else "Nothing is wrong.")
+    sys.exit(1 if wrong else 0)
+
+
+def asks_for_doctor() -> bool:
+    """Whether this process is `flask doctor`, which has work to do where the app can't start."""
+    return "doctor" in sys.argv[1:]
+
+
+def init_doctor_alone(app: Flask, source: Mapping[str, Any]) -> None:
+    """Give an app whose settings are wrong this one command, and what it can use of them."""
+    found, problems = config.read(source)
+    defaults = {one.name: one.parse(one.default) for one in config.SETTINGS if one.default is not None}
+    known = {"STRIPE_SECRET_KEY": "", **defaults, **found}
+    app.config.update(known | config.derived(known) | {PROBLEMS: problems})
+    db.init_app(app)
+    health.init_app(app)
+    app.cli.add_command(doctor_command)
