@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import auth
 import billing
 import cli
+import cli_setup
 import config as settings
 import db
 import errors
@@ -51,7 +52,14 @@ def create_app(config: Mapping[str, Any] | None = None) -> Shop:
     """
     app = Shop(__name__)
     app.config.from_mapping(config)  # what is no setting of ours may be one of Flask's
-    configure(app, settings.from_environment() if config is None else config)
+    source = settings.from_environment() if config is None else config
+    try:
+        configure(app, source)
+    except settings.ConfigError:
+        if config is not None or not cli_setup.asks_for_doctor():
+            raise
+        cli_setup.init_doctor_alone(app, source)
+        return app
     logs.init_app(app)
     errors.init_app(app)
     db.init_app(app)

@@ -1,4 +1,4 @@
-"""The commands: flask catalog | staff | tick here, sync | events, mail, and webhooks | backup in the other cli_*.py."""
+"""The commands: flask catalog | staff | tick here, sync | events, mail, webhooks | backup | doctor in the other cli_*.py."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ import staff_actions
 import subscriptions
 import sync
 from cli_mail import mail_commands
-from cli_setup import backup_command, webhooks_commands
+from cli_setup import backup_command, doctor_command, webhooks_commands
 from cli_sync import Told, events_commands, sync_command
 from models import Checkout
 
@@ -38,7 +38,7 @@ def init_app(app: Flask) -> None:
     """Give the app its commands."""
     for command in (catalog_commands, staff_commands, tick_command, sync_command, events_commands, mail_commands):
         app.cli.add_command(command)
-    for command in (webhooks_commands, backup_command):
+    for command in (webhooks_commands, backup_command, doctor_command):
         app.cli.add_command(command)
 
 

@@ -11,7 +11,7 @@ OWN = {file.stem for file in APP}
 
 # What a room may import of ours, lowest first. A room sees only rooms before it.
 FLOORS = [
-    {"config", "clock", "db", "formatting", "pace"},
+    {"config", "clock", "findings", "db", "formatting", "pace"},
     {"models", "billing", "backup"},
     {"copies"},
     {"errors", "operations", "sync", "mail", "logs", "health"},
@@ -22,7 +22,8 @@ FLOORS = [
     {"subscriptions", "catalog", "notices", "staff_readings"},
     {"staff_actions", "payments", "changes"},
     {"checkout", "account", "plan", "staff", "members", "wallet", "webhooks", "reconcile"},
-    {"missed"},
+    {"missed", "doctor_stripe"},
+    {"doctor"},
     {"cli_sync", "cli_mail"},
     {"cli_setup"},
     {"cli"},
