@@ -1,7 +1,9 @@
 """The world as one transaction sees it: what is stored, what time it is, who asks, what happens."""
 
+import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sandbox import errors, events
@@ -61,10 +63,23 @@ class World:
         self.scheduled = False  # a job was
         self.known: dict[str, Document] = {}  # one copy of each object, so that no change to it is lost
         self._now = clock.now() if now is None else now
+        self.pretended: int | None = None  # in a rehearsal: what time it is made to be
 
     def now(self, customer: str | None = None) -> int:
         """World time for a customer: test clocks will give some of them a time of their own."""
-        return self._now
+        return self._now if self.pretended is None else self.pretended
+
+    @contextmanager
+    def rehearsal(self) -> Iterator["World"]:
+        """The same world to try things out in, and to pretend another time: nothing that is done in it stays."""
+        tried = copy.copy(self)
+        tried.known, tried.targets = {}, events.Targets()
+        self.store.db.execute("SAVEPOINT rehearsal")
+        try:
+            yield tried
+        finally:
+            self.store.db.execute("ROLLBACK TO rehearsal")
+            self.store.db.execute("RELEASE rehearsal")
 
     # Objects
 

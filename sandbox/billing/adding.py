@@ -15,17 +15,21 @@ from sandbox.world import World
 MOST_ADDED = 20
 
 
-def to_subscription(world: World, subscription: Document, given: list[dict[str, Any]] | None) -> None:
+def to_subscription(
+    world: World, subscription: Document, given: list[dict[str, Any]] | None, param: str = "add_invoice_items"
+) -> None:
     """Put things that are charged once on the subscription's next invoice."""
     if len(given or []) > MOST_ADDED:
-        raise StripeError(f"You can add up to {MOST_ADDED} invoice items.", param="add_invoice_items")
+        raise StripeError(f"You can add up to {MOST_ADDED} invoice items.", param=param)
     customer = world.get("customer", subscription["customer"])
     starts = [item["current_period_start"] for item in subscribing.items_of(world, subscription)]
     ends = [item["current_period_end"] for item in subscribing.items_of(world, subscription)]
     for index, wish in enumerate(given or []):
-        where = f"add_invoice_items[{index}]"
+        where = f"{param}[{index}]"
         made = line(world, customer, wish, subscription["currency"], where)
-        made |= {"subscription": subscription["id"], "period": {"end": max(ends), "start": min(starts)}}
+        made["subscription"] = subscription["id"]
+        if not wish.get("period"):
+            made["period"] = {"end": max(ends), "start": min(starts)}
         invoice_items.create(world, subscription, made)
 
 

@@ -124,7 +124,7 @@ def _begin_anew(world: World, subscription: Document, params: dict[str, Any], at
     return Bill(prorations=credited, charges=charges, at_once=True, reason=reason)
 
 
-def begin_paused_anew(world: World, subscription: Document) -> Bill:
+def begin_paused_anew(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
     """New periods begin now, charged in full."""
     subscription.update(billing_cycle_anchor=world.now(subscription["customer"]), status="active")
     charges = _new_periods(world, subscription)

@@ -4,6 +4,7 @@ from typing import Any
 
 from sandbox.billing import changing, invoicing, lines, prorating, renewing, subscribing, waiting
 from sandbox.billing.bills import Bill
+from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
 from sandbox.jobs import job
 from sandbox.store import Document
@@ -97,22 +98,24 @@ def at_its_time(world: World, subscription: Document) -> None:
 
 def cancel_now(world: World, subscription: Document, params: dict[str, Any]) -> None:
     """End it at once; give back unused time and invoice what waits, if that is asked for."""
-    now = world.now(subscription["customer"])
-    unpaid_start = subscription["status"] in ("incomplete", "trialing")
-    items = subscribing.items_of(world, subscription)
-    made = [line for item in items for line in prorating.credits(world, subscription, item, now)]
-    used = [line for item in items for line in renewing.usage_until(world, subscription, item, now)]
-    changing.draft(
-        world,
-        subscription,
-        Bill(
-            prorations=(made if params.get("prorate") and not unpaid_start else [])
-            + (used if params.get("invoice_now") else [])
-        ),
-    )
+    changing.draft(world, subscription, unused(world, subscription, params))
     subscribing.cancel(world, subscription, details=params.get("cancellation_details"))
     if params.get("invoice_now"):
         settle(world, subscription)
+
+
+def unused(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
+    """What an end now gives back, and charges of usage."""
+    now, items = world.now(subscription["customer"]), subscribing.items_of(world, subscription)
+    made: list[Line] = []
+    if params.get("prorate") and subscription["status"] not in (
+        "incomplete",
+        "trialing",
+    ):
+        made += [line for item in items for line in prorating.credits(world, subscription, item, now)]
+    if params.get("invoice_now"):
+        made += [line for item in items for line in renewing.usage_until(world, subscription, item, now)]
+    return Bill(prorations=made)
 
 
 def settle(world: World, subscription: Document) -> None:

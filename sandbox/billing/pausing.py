@@ -56,7 +56,7 @@ def resume(world: World, subscription: Document, params: dict[str, Any]) -> None
     before = world.wire(subscription)
     wish: dict[str, Any] = {name: params[name] for name in ("proration_behavior", "proration_date") if name in params}
     anew = (params.get("billing_cycle_anchor") or {}).get("type", "now") == "now"
-    bill = changing.begin_paused_anew(world, subscription) if anew else changing.go_on(world, subscription, wish)
+    bill = (changing.begin_paused_anew if anew else changing.go_on)(world, subscription, wish)
     invoice = changing.draft(world, subscription, bill)
     if invoice:
         subscription["latest_invoice"] = invoice["id"]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from stripe.params import (
+    InvoiceCreatePreviewParams,
     InvoiceFinalizeInvoiceParams,
     InvoiceLineItemListParams,
     InvoiceListParams,
@@ -13,7 +14,7 @@ from stripe.params import (
 )
 
 from sandbox import lists
-from sandbox.billing import invoicing, lines, payments, subscribing
+from sandbox.billing import invoicing, lines, payments, previewing, subscribing
 from sandbox.errors import CardError, StripeError
 from sandbox.params import merge_metadata
 from sandbox.resources import payment_methods, tax_rates
@@ -27,6 +28,22 @@ NEEDS_ACTION = (
     "using the PaymentIntent associated with the invoice. For more details see: "
     "https://stripe.com/docs/billing/subscriptions/overview#requires-action"
 )
+
+
+DETAILS = (
+    "billing_cycle_anchor billing_mode cancel_at cancel_at_period_end cancel_now default_tax_rates items metadata "
+    "proration_behavior proration_date resume_at trial_end"
+)
+
+
+@route(
+    "POST /v1/invoices/create_preview",
+    InvoiceCreatePreviewParams,
+    "currency customer discounts invoice_items preview_mode schedule subscription "
+    + " ".join(f"subscription_details.{name}" for name in DETAILS.split()),
+)
+def create_preview(world: World, params: dict[str, Any]) -> dict[str, Any]:
+    return previewing.preview(world, params)
 
 
 @route("GET /v1/invoices/<id>", InvoiceRetrieveParams)
@@ -221,7 +238,7 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         },
         "subtotal": invoice["subtotal"],
         "subtotal_excluding_tax": invoice["subtotal_excluding_tax"],
-        "test_clock": None,
+        "test_clock": world.test_clock_id(invoice),
         "total": invoice["total"],
         "total_discount_amounts": invoice["total_discount_amounts"],
         "total_excluding_tax": invoice["total_excluding_tax"],
