@@ -1,4 +1,4 @@
-"""The commands: flask catalog | staff | tick here, sync | events, mail, webhooks | backup | doctor in the other cli_*.py."""
+"""The commands: flask catalog | staff | tick are here, the others in cli_sync.py, cli_setup.py and cli_mail.py."""
 
 from __future__ import annotations
 
