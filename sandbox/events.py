@@ -50,7 +50,7 @@ def record(world: World, type: str, wire: dict[str, Any], before: dict[str, Any]
         "id": new_event_id(wire["object"], world.account, world.now()),
         "object": "event",
         "api_version": API_VERSION,
-        "created": world.now(wire.get("customer")),
+        "created": _when(world, wire),
         "data": data,
         "livemode": False,
         "pending_webhooks": len(urls),
@@ -58,14 +58,22 @@ def record(world: World, type: str, wire: dict[str, Any], before: dict[str, Any]
         "type": type,
     }
     world.store.db.execute(
-        "INSERT INTO events (id, type, created, document) VALUES (?, ?, ?, ?)",
-        (event["id"], type, event["created"], json.dumps(ordered(event), ensure_ascii=False)),
+        "INSERT INTO events (id, type, created, recorded, document) VALUES (?, ?, ?, ?, ?)",
+        (event["id"], type, event["created"], world.now(), json.dumps(ordered(event), ensure_ascii=False)),
     )
     for endpoint, url in urls:
         enqueue(world, event["id"], type, endpoint, url)
     for follow in _followers.get(type, ()):
         follow(world, wire)
     return event
+
+
+def _when(world: World, wire: dict[str, Any]) -> int:
+    """World time, or that of the test clock which rules the object."""
+    if wire["object"] == "test_helpers.test_clock":
+        return int(wire["frozen_time"])
+    customer = wire["id"] if wire["object"] == "customer" else wire.get("customer")
+    return world.now(customer if isinstance(customer, str) else None)
 
 
 def enqueue(world: World, event: str, type: str, endpoint: str | None, url: str, state: str | None = None) -> None:

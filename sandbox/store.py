@@ -28,7 +28,7 @@ CREATE INDEX IF NOT EXISTS objects_by_type ON objects (type, sequence);
 }
 CREATE TABLE IF NOT EXISTS events (
     sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, created INTEGER NOT NULL,
-    document TEXT NOT NULL);
+    recorded INTEGER NOT NULL, document TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_type ON events (type, sequence);
 CREATE TABLE IF NOT EXISTS deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, type TEXT NOT NULL, endpoint TEXT, url TEXT NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS attempts (
 CREATE INDEX IF NOT EXISTS attempts_by_delivery ON attempts (delivery);
 CREATE TABLE IF NOT EXISTS jobs (
     id INTEGER PRIMARY KEY, due INTEGER NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL, clock TEXT);
-CREATE INDEX IF NOT EXISTS jobs_by_due ON jobs (due, id);
+CREATE INDEX IF NOT EXISTS jobs_by_clock ON jobs (clock, due, id);
 CREATE INDEX IF NOT EXISTS jobs_by_object ON jobs (object);
 CREATE TABLE IF NOT EXISTS idempotency (
     key TEXT PRIMARY KEY, at INTEGER NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, fingerprint TEXT NOT NULL,
@@ -66,9 +66,17 @@ class Store:
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=OFF")
         self.db.execute("PRAGMA busy_timeout=5000")
+        self._upgrade()
         self.db.executescript(SCHEMA)
         with self.transaction():
             self._first_settings()
+
+    def _upgrade(self) -> None:
+        """A file of an older sandbox gets what has been added since."""
+        columns = {row["name"] for row in self.db.execute("PRAGMA table_info(events)")}
+        if columns and "recorded" not in columns:
+            self.db.execute("ALTER TABLE events ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0")
+            self.db.execute("UPDATE events SET recorded = created")
 
     def _first_settings(self) -> None:
         for name, value in (("signing_secret", "whsec_" + random_text(64)), ("account", "acct_1" + random_text(15))):

@@ -66,8 +66,22 @@ class World:
         self.pretended: int | None = None  # in a rehearsal: what time it is made to be
 
     def now(self, customer: str | None = None) -> int:
-        """World time for a customer: test clocks will give some of them a time of their own."""
-        return self._now if self.pretended is None else self.pretended
+        """World time, or that of the customer's test clock."""
+        if self.pretended is not None:
+            return self.pretended
+        clock = self.test_clock(self.find(customer, "customer")) if customer else None
+        return self._now if clock is None else int(clock["frozen_time"])
+
+    def test_clock(self, document: Document | None) -> Document | None:
+        """The test clock that rules an object: the customer's whose it is, or itself."""
+        if document is None or document["object"] == "test_helpers.test_clock":
+            return document
+        owner = document if document["object"] == "customer" else self.find(document.get("customer"), "customer")
+        return self.find(owner.get("test_clock"), "test_helpers.test_clock") if owner else None
+
+    def test_clock_id(self, document: Document) -> str | None:
+        clock = self.test_clock(document)
+        return clock["id"] if clock else None
 
     @contextmanager
     def rehearsal(self) -> Iterator["World"]:
@@ -89,7 +103,11 @@ class World:
     def create(self, kind: str, id: str, **fields: Any) -> Document:
         """Store a new object; its id is a prefix (`cus_`) to be completed, or whole."""
         whole = self.new_id(id[:-1]) if id.endswith("_") else id
-        document = Document({"id": whole, "object": kind, "created": self.now(fields.get("customer")), **fields})
+        document = Document({"id": whole, "object": kind, **fields})
+        clock = self.test_clock(document)
+        document["created"] = self._now if clock in (None, document) else clock["frozen_time"]
+        if self.pretended is not None:
+            document["created"] = self.pretended
         self.store.insert(document)
         self.known[whole] = document
         return document
@@ -149,10 +167,14 @@ class World:
             events.record(self, event, after, before)
         return True
 
-    def schedule(self, due: int, kind: str, document: Document) -> None:
-        """Have the job of that kind run on the object when the world's time reaches `due`."""
+    def schedule(self, due: int, kind: str, document: Document, *, by_world: bool = False) -> None:
+        """Have the job of that kind run on the object when its time is `due`: its test clock's, if it has one.
+
+        by_world: when the world's is, all the same.
+        """
         self.scheduled = True
-        self.store.db.execute("INSERT INTO jobs (due, kind, object) VALUES (?, ?, ?)", (due, kind, document["id"]))
+        job = due, kind, document["id"], None if by_world else self.test_clock_id(document)
+        self.store.db.execute("INSERT INTO jobs (due, kind, object, clock) VALUES (?, ?, ?, ?)", job)
 
     def unschedule(self, document: Document, *kinds: str) -> None:
         marks = ", ".join("?" for _ in kinds)

@@ -32,10 +32,10 @@ ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 @route(
     "POST /v1/customers",
     CustomerCreateParams,
-    f"{FIELDS} {SETTINGS} invoice_prefix metadata payment_method tax_id_data",
+    f"{FIELDS} {SETTINGS} invoice_prefix metadata payment_method tax_id_data test_clock",
 )
 def create(world: World, params: dict[str, Any]) -> Document:
-    from sandbox.resources import payment_methods, tax_ids
+    from sandbox.resources import payment_methods, tax_ids, test_clocks
 
     customer = world.create(
         "customer",
@@ -47,8 +47,11 @@ def create(world: World, params: dict[str, Any]) -> Document:
         invoice_footer=(params.get("invoice_settings") or {}).get("footer"),
         invoice_prefix=_prefix(params),
         metadata=merge_metadata({}, params.get("metadata")),
+        test_clock=params.get("test_clock"),
         **{"balance": 0, "next_invoice_sequence": 1, "tax_exempt": "none"} | _fields(params),
     )
+    if customer["test_clock"]:
+        test_clocks.attach(world, customer)
     if customer["balance"]:
         balance.record(world, customer, customer["balance"], "initial")
     world.emit("customer.created", customer)
@@ -87,9 +90,16 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
     return customer
 
 
-@route("GET /v1/customers", CustomerListParams, "created email ending_before limit starting_after")
+@route("GET /v1/customers", CustomerListParams, "created email ending_before limit starting_after test_clock")
 def list_customers(world: World, params: dict[str, Any]) -> lists.Page:
-    return lists.page(world, "customer", params, email=params.get("email"))
+    from sandbox.resources import test_clocks
+
+    where, values = lists.created_range(params.get("created"))
+    if params.get("email"):
+        where.append("email = ?")
+        values.append(params["email"])
+    test_clocks.restrict(world, params, "id", where, values)
+    return lists.cut(world, "customer", params, where, values)
 
 
 @route("DELETE /v1/customers/<id>", CustomerDeleteParams)
@@ -140,7 +150,7 @@ def format_customer(world: World, customer: Document) -> dict[str, Any]:
         "preferred_locales": customer.get("preferred_locales") or [],
         "shipping": customer.get("shipping"),
         "tax_exempt": customer["tax_exempt"],
-        "test_clock": None,
+        "test_clock": customer.get("test_clock"),
         **{name: customer[name] for name in ("business_name", "individual_name") if customer.get(name)},
     }
 

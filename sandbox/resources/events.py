@@ -26,7 +26,7 @@ def list_events(world: World, params: dict[str, Any]) -> dict[str, Any]:
     if "type" in params and "types" in params:
         raise StripeError("You may only specify one of these parameters: type, types.", param="type")
     where, values = lists.created_range(params.get("created"))
-    where.append("created > ?")
+    where.append("recorded > ?")
     values.append(world.now() - KEPT_FOR)
     types = [params["type"]] if "type" in params else params.get("types", [])
     if types:

@@ -188,7 +188,7 @@ def format_invoice_item(world: World, item: Document) -> dict[str, Any]:
         "quantity": line["quantity"],
         "quantity_decimal": str(line["quantity"]),
         "tax_rates": tax_rates.wires(world, line["tax_rates"]),
-        "test_clock": None,
+        "test_clock": world.test_clock_id(item),
     }
 
 

@@ -17,7 +17,7 @@ from sandbox import lists
 from sandbox.billing import adding, changing, discounting, ending, opening, pausing, pending, subscribing
 from sandbox.errors import StripeError, missing, no_such, not_built
 from sandbox.params import merge_metadata
-from sandbox.resources import tax_rates
+from sandbox.resources import tax_rates, test_clocks
 from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats
@@ -140,13 +140,15 @@ def migrate(world: World, params: dict[str, Any], id: str) -> Document:
 @route(
     "GET /v1/subscriptions",
     SubscriptionListParams,
-    "collection_method created customer ending_before limit price starting_after status",
+    "collection_method created customer ending_before limit price starting_after status test_clock",
 )
 def list_subscriptions(world: World, params: dict[str, Any]) -> lists.Page:
     where, values = lists.created_range(params.get("created"))
     if params.get("customer"):
         where.append("customer = ?")
         values.append(params["customer"])
+    else:
+        test_clocks.restrict(world, params, "customer", where, values)
     if params.get("price"):
         where.append(
             "id IN (SELECT i.subscription FROM objects i WHERE i.type = 'subscription_item' AND NOT i.deleted "
@@ -230,7 +232,7 @@ def format_subscription(world: World, subscription: Document) -> dict[str, Any]:
         "start_date": subscription["start_date"],
         "status": subscription["status"],
         **({"status_details": subscription["status_details"]} if subscription["status_details"] else {}),
-        "test_clock": None,
+        "test_clock": world.test_clock_id(subscription),
         "transfer_data": None,
         "trial_end": subscription["trial_end"],
         "trial_settings": {

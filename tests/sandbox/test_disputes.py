@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.acts import customer_with, paying_customer, refused, types
+from tests.sandbox.acts import customer_with, paying_customer, refused
 from tests.sandbox_process import SandboxProcess
 
 RAISED = 6  # seconds after the payment, a little over
