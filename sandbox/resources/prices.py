@@ -6,7 +6,7 @@ from typing import Any
 from stripe.params import PriceCreateParams, PriceListParams, PriceRetrieveParams, PriceUpdateParams
 
 from sandbox import lists, money
-from sandbox.errors import StripeError, missing, not_built
+from sandbox.errors import StripeError, missing
 from sandbox.params import merge_metadata
 from sandbox.routes import route
 from sandbox.store import Document
@@ -41,7 +41,7 @@ def create(world: World, params: dict[str, Any]) -> Document:
         metadata=merge_metadata({}, params.get("metadata")),
         nickname=params.get("nickname"),
         product=_product(world, params),
-        recurring=_recurring(params.get("recurring")),
+        recurring=_recurring(world, params.get("recurring")),
         tax_behavior=params.get("tax_behavior", "unspecified"),
         tiers_mode=params.get("tiers_mode"),
         transform_quantity=params.get("transform_quantity"),
@@ -175,13 +175,13 @@ def format_plan(price: Document) -> dict[str, Any]:
         "interval_count": price["recurring"]["interval_count"],
         "livemode": False,
         "metadata": price["metadata"],
-        "meter": None,
+        "meter": price["recurring"]["meter"],
         "nickname": price["nickname"],
         "product": price["product"],
         "tiers_mode": price["tiers_mode"],
         "transform_usage": price["transform_quantity"],
         "trial_period_days": None,
-        "usage_type": "licensed",
+        "usage_type": price["recurring"]["usage_type"],
     }
 
 
@@ -233,11 +233,9 @@ def _unit_amount(params: dict[str, Any], where: str) -> dict[str, Any]:
     return {"unit_amount": int(amount) if whole else None, "unit_amount_decimal": f"{amount.normalize():f}"}
 
 
-def _recurring(given: dict[str, Any] | None) -> dict[str, Any] | None:
+def _recurring(world: World, given: dict[str, Any] | None) -> dict[str, Any] | None:
     if given is None:
         return None
-    if given.get("usage_type") == "metered" or given.get("meter"):
-        raise not_built("metered prices")
     interval, count = given["interval"], given.get("interval_count", 1)
     if not 1 <= count <= LONGEST[interval]:
         text = f"Invalid interval_count: must be between 1 and {LONGEST[interval]} for an interval of {interval}."
@@ -245,10 +243,25 @@ def _recurring(given: dict[str, Any] | None) -> dict[str, Any] | None:
     return {
         "interval": interval,
         "interval_count": count,
-        "meter": None,
+        "meter": _meter(world, given),
         "trial_period_days": given.get("trial_period_days"),
-        "usage_type": "licensed",
+        "usage_type": given.get("usage_type", "licensed"),
     }
+
+
+def _meter(world: World, given: dict[str, Any]) -> str | None:
+    """What a metered price is counted by; others have none."""
+    if given.get("usage_type") != "metered":
+        if given.get("meter"):
+            text = "You may only specify `recurring[meter]` with `recurring[usage_type]=metered`."
+            raise StripeError(text, param="recurring[meter]")
+        return None
+    if not given.get("meter"):
+        raise missing("recurring[meter]")
+    meter = world.get("billing.meter", given["meter"], "recurring[meter]")
+    if meter["status"] != "active":
+        raise StripeError(f"The meter `{meter['id']}` is not active.", param="recurring[meter]")
+    return str(meter["id"])
 
 
 def _product(world: World, params: dict[str, Any]) -> str:

@@ -33,6 +33,7 @@ def list_subscription_items(world: World, params: dict[str, Any]) -> lists.Page:
 @formats("subscription_item")
 def format_subscription_item(world: World, item: Document) -> dict[str, Any]:
     price = world.get("price", item["price"])
+    counted = price["recurring"]["usage_type"] == "metered"
     return {
         "id": item["id"],
         "object": "subscription_item",
@@ -45,7 +46,7 @@ def format_subscription_item(world: World, item: Document) -> dict[str, Any]:
         "metadata": item["metadata"],
         "plan": prices.format_plan(price),
         "price": world.wire(price),
-        "quantity": item["quantity"],
+        **({} if counted else {"quantity": item["quantity"]}),
         "subscription": item["subscription"],
         "tax_rates": tax_rates.wires(world, item["tax_rates"]),
     }
@@ -80,6 +81,9 @@ def checked_item(world: World, given: dict[str, Any], where: str) -> dict[str, A
     if price["recurring"] is None:
         text = "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`."
         raise StripeError(text, param=f"{where}[{name}]")
+    if "quantity" in given and price["recurring"]["usage_type"] == "metered":
+        text = "You cannot set the quantity of a metered price: it is what was used."
+        raise StripeError(text, param=f"{where}[quantity]")
     return {
         "price": price["id"],
         "quantity": checked_quantity(given.get("quantity", 1), f"{where}[quantity]"),
