@@ -106,13 +106,20 @@ def refuse_unless_settled(standing: Standing) -> None:
         raise Problem(
             409, "change_pending", "A change is waiting for its payment. Finish or drop it first.", url=account
         )
-    if subscription["status"] not in ("active", "trialing") or (invoice and invoice["status"] != "paid"):
+    if subscription["status"] not in ("active", "trialing") or (invoice and is_owed(invoice)):
         raise Problem(409, "payment_open", "Your last invoice is not paid yet. Please pay it first.", url=account)
     if subscription["cancel_at_period_end"] or subscription["cancel_at"]:
         raise Problem(409, "ending", "Your subscription is about to end. Keep it first, then change it.", url=account)
     if len(subscription["items"]["data"]) != 1:
         raise Problem(409, "several_items", "This subscription holds several plans: please write to us.", url=account)
     subscriptions.own_schedule(subscription)
+
+
+def is_owed(invoice: Row) -> bool:
+    """Whether an invoice still waits for money. A dropped change leaves a void one, which does not."""
+    if invoice["status"] == "void":
+        return bool(invoice["billing_reason"] == "subscription_create")
+    return bool(invoice["status"] != "paid")
 
 
 def target(standing: Standing, lookup_key: str) -> Plan:
