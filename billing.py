@@ -206,6 +206,7 @@ def retrieve(kind: str, id: str, *, quick: bool = False) -> Answer:
         "product": lambda v1: v1.products.retrieve(id),
         "price": lambda v1: v1.prices.retrieve(id, {"expand": ["currency_options"]}),
         "subscription_schedule": lambda v1: v1.subscription_schedules.retrieve(id),
+        "tax_id": lambda v1: v1.tax_ids.retrieve(id),
         "charge": lambda v1: v1.charges.retrieve(id),
     }
     if kind == ENTITLEMENTS:
@@ -294,6 +295,10 @@ def invoices_of(customer_id: str) -> Iterator[Answer]:
     return pages(lambda v1, wanted: v1.invoices.list(wanted), customer=customer_id)
 
 
+def tax_ids_of(customer_id: str) -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.customers.tax_ids.list(customer_id, wanted))
+
+
 def payment_methods_of(customer_id: str) -> Iterator[Answer]:
     return pages(lambda v1, wanted: v1.customers.payment_methods.list(customer_id, wanted))
 
@@ -377,6 +382,40 @@ def cancel_subscription(subscription_id: str, values: params.SubscriptionCancelP
 
 def create_setup_intent(values: params.SetupIntentCreateParams, key: str) -> Answer:
     return ask(lambda v1: v1.setup_intents.create(values, {"idempotency_key": key}))
+
+
+def delete_customer(customer_id: str) -> Answer:
+    """Their cards are forgotten and what runs ends; invoices and payments stay. Takes no key, as any DELETE."""
+    return ask(lambda v1: v1.customers.delete(customer_id))
+
+
+def create_tax_id(customer_id: str, values: params.CustomerTaxIdCreateParams, key: str) -> Answer:
+    return ask(lambda v1: v1.customers.tax_ids.create(customer_id, values, {"idempotency_key": key}))
+
+
+def delete_tax_id(customer_id: str, id: str) -> Answer:
+    return ask(lambda v1: v1.customers.tax_ids.delete(customer_id, id))
+
+
+def portal_configurations() -> Iterator[Answer]:
+    return pages(lambda v1, wanted: v1.billing_portal.configurations.list(wanted), active=True)
+
+
+def create_portal_configuration(values: Any, key: str) -> Answer:
+    return ask(lambda v1: v1.billing_portal.configurations.create(values, {"idempotency_key": key}))
+
+
+def update_portal_configuration(id: str, values: Any) -> Answer:
+    return ask(lambda v1: v1.billing_portal.configurations.update(id, values))
+
+
+def create_portal_session(customer_id: str, configuration: str, return_url: str) -> Answer:
+    """A way into the customer portal, for one click: never stored."""
+    return ask(
+        lambda v1: v1.billing_portal.sessions.create(
+            {"customer": customer_id, "configuration": configuration, "return_url": return_url}
+        )
+    )
 
 
 def pay_invoice(invoice_id: str, values: params.InvoicePayParams, key: str) -> Answer:

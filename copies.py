@@ -20,6 +20,7 @@ from models import (
     Subscription,
     SubscriptionItem,
     SubscriptionSchedule,
+    TaxId,
 )
 
 LARGEST = 2**63 - 1  # what a column of whole numbers holds
@@ -229,6 +230,15 @@ def read_payment_method(obj: Row) -> Row:
     }
 
 
+def read_tax_id(obj: Row) -> Row:
+    return {
+        "customer_id": id_of(obj["customer"]),
+        "type": obj["type"],
+        "value": obj["value"],
+        "verification": (obj["verification"] or {}).get("status"),
+    }
+
+
 def read_entitlements(obj: Row) -> Row:
     return {
         "customer_id": id_of(obj["customer"]),
@@ -245,6 +255,7 @@ READERS: dict[str, tuple[type[Any], Callable[[Row], Row]]] = {
     "subscription_schedule": (SubscriptionSchedule, read_schedule),
     "invoice": (Invoice, read_invoice),
     "payment_method": (PaymentMethod, read_payment_method),
+    "tax_id": (TaxId, read_tax_id),
     ENTITLEMENTS: (Entitlements, read_entitlements),
 }
 INVOICE_RANK = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}

@@ -174,6 +174,15 @@ class Entitlements(Mirrored, Base):
     lookup_keys: Mapped[list[str]] = mapped_column(sa.JSON)
 
 
+class TaxId(Mirrored, Base):
+    __tablename__ = "tax_ids"
+
+    customer_id: Mapped[str | None] = mapped_column(Id, index=True)
+    type: Mapped[str] = mapped_column(sa.String(64))
+    value: Mapped[str] = mapped_column(sa.String(255))
+    verification: Mapped[str | None] = mapped_column(sa.String(64))  # pending | verified | unverified | unavailable
+
+
 class Checkout(Base):
     """The one live attempt of a user to subscribe (subscriptions.subscribe)."""
 

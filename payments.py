@@ -134,7 +134,7 @@ def _charge_subscription_to(customer_id: str, subscription_id: str, method_id: s
             return
         raise
     operations.end(operation.id, "done")
-    _learn(noted, answer, operation)
+    sync.learn(noted, answer)
 
 
 def _charge_customer_to(customer_id: str, method_id: str) -> None:
@@ -149,15 +149,7 @@ def _charge_customer_to(customer_id: str, method_id: str) -> None:
         operations.end(operation.id, "failed", str(error))
         raise
     operations.end(operation.id, "done")
-    _learn(noted, answer, operation)
-
-
-def _learn(noted: dict[str, int], answer: billing.Answer, operation: operations.Open) -> None:
-    """The key of a repeated operation may have brought an old answer: then Stripe is asked how it stands now."""
-    if operation.fresh:
-        sync.learn(noted, answer)
-    else:
-        sync.ask(answer.object["object"], answer.object["id"], quick=False)
+    sync.learn(noted, answer)
 
 
 def _status_of(subscription_id: str | None) -> str | None:

@@ -39,6 +39,7 @@ from models import (
     Subscription,
     SubscriptionItem,
     SubscriptionSchedule,
+    TaxId,
 )
 
 __all__ = ["ENDED", "Contended", "Copy", "Row", "ask", "customer", "event", "id_of", "learn", "note", "read"]
@@ -46,9 +47,10 @@ __all__ = ["ENDED", "Contended", "Copy", "Row", "ask", "customer", "event", "id_
 TRIES = 5
 MARGIN = 2  # seconds that Stripe's clocks may be apart
 ENDED = ("canceled", "incomplete_expired")
-OWNED = (Subscription, SubscriptionSchedule, Invoice, PaymentMethod, Entitlements)  # rows that are a customer's
+OWNED = (Subscription, SubscriptionSchedule, Invoice, PaymentMethod, TaxId, Entitlements)  # rows that are a customer's
 CATALOGUE = ("product", "price")
-GONE = ("customer.deleted", "product.deleted", "price.deleted", "invoice.deleted")  # their objects do not say so
+# Their objects do not say so.
+GONE = ("customer.deleted", "product.deleted", "price.deleted", "invoice.deleted", "customer.tax_id.deleted")
 
 Settle = Callable[[sa.Connection], None]  # what must be committed together with the effect
 
@@ -246,12 +248,12 @@ def customer(customer_id: str) -> None:
     noted = note(customer_id)
     shown = {customer_id}
     schedules = set()
-    for pages in (billing.subscriptions_of, billing.invoices_of, billing.payment_methods_of):
+    for pages in (billing.subscriptions_of, billing.invoices_of, billing.payment_methods_of, billing.tax_ids_of):
         for page in pages(customer_id):
             learn(noted, page, *page.object["data"])
             shown |= {obj["id"] for obj in page.object["data"]}
             schedules |= {str(id_of(obj["schedule"])) for obj in page.object["data"] if obj.get("schedule")}
-    for kind in ("subscription", "subscription_schedule", "invoice", "payment_method"):
+    for kind in ("subscription", "subscription_schedule", "invoice", "payment_method", "tax_id"):
         model = READERS[kind][0]
         left = sa.select(model.id).where(model.customer_id == customer_id, model.deleted_at.is_(None))
         wanted = set(db.session.scalars(left)) | (schedules if model is SubscriptionSchedule else set())

@@ -261,6 +261,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sync_runs")),
     )
     op.create_table(
+        "tax_ids",
+        sa.Column("customer_id", sa.String(length=255), nullable=True),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.String(length=255), nullable=False),
+        sa.Column("verification", sa.String(length=64), nullable=True),
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("known_from", sa.BigInteger(), nullable=False),
+        sa.Column("known_to", sa.BigInteger(), nullable=False),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tax_ids")),
+    )
+    with op.batch_alter_table("tax_ids", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_tax_ids_customer_id"), ["customer_id"], unique=False)
+
+    op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("email", sa.String(length=255), nullable=False),
@@ -398,6 +414,10 @@ def downgrade() -> None:
 
     op.drop_table("webhook_events")
     op.drop_table("users")
+    with op.batch_alter_table("tax_ids", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_tax_ids_customer_id"))
+
+    op.drop_table("tax_ids")
     op.drop_table("sync_runs")
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_subscriptions_customer_id"))
