@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 import db
 from models import User
+from tests.shop import PASSWORD
 from tests.staff.people import actions, cancel
 
 
@@ -99,3 +100,11 @@ def test_no_page_of_staffs_is_kept_by_the_browser(alice, sam):
     """What is shown is about others."""
     for path in ("/staff/customers", f"/staff/customers/{alice.id}", "/staff/events"):
         assert sam.get(path).headers["Cache-Control"] == "no-store"
+
+
+def test_guesses_at_the_password_are_counted(make_app):
+    """Like those at the log-in page."""
+    client = make_app(RATELIMIT_ENABLED="true", LIMIT_LOGIN_ACCOUNT="3 per 15 minutes").test_client()
+    client.submit("/register", email="eve@example.com", password=PASSWORD, password_confirm=PASSWORD)
+
+    assert [client.submit("/verify", password="a guess").status_code for _ in range(4)] == [200, 200, 200, 429]

@@ -84,3 +84,21 @@ def test_what_stripe_refuses_is_on_record_as_failed(alice, sam, shop):
 
     assert "That did not work." in cancel(sam, alice).text
     assert [row["state"] for row in actions(shop)] == ["failed"]
+
+
+def test_an_action_that_was_killed_in_the_middle_is_settled_too(alice, sam, shop, monkeypatch):
+    """Stripe had done it; the process died before it could say so."""
+
+    def die(*_args):
+        raise SystemError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(staff_actions, "_note", die)
+        assert cancel(sam, alice).status_code == 500
+    assert [row["state"] for row in actions(shop)] == ["intended"]
+    age_actions(shop)
+
+    tick(shop)
+
+    assert [(row["state"], row["note"]) for row in actions(shop)] == [("done", staff_actions.HAPPENED)]
+    assert len(shop.calls("POST", f"/v1/subscriptions/{alice.subscription}")) == 1
