@@ -123,6 +123,13 @@ def expire(world: World, subscription: Document) -> None:
         world.emit("customer.subscription.updated", subscription, before)
 
 
+def drop(world: World, invoice: Document) -> None:
+    """Its invoice was voided: nobody will pay for it any more."""
+    subscription = world.find(invoice["subscription"]) if invoice["subscription"] else None
+    if subscription and subscription["pending_update"] and subscription["pending_update"]["invoice"] == invoice["id"]:
+        expire(world, subscription)
+
+
 def _withdraw(world: World, subscription: Document) -> None:
     invoice = world.get("invoice", subscription["pending_update"]["invoice"])
     subscription["pending_update"] = None

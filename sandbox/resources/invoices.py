@@ -14,7 +14,7 @@ from stripe.params import (
 )
 
 from sandbox import lists
-from sandbox.billing import invoicing, lines, payments, previewing, subscribing
+from sandbox.billing import invoicing, lines, payments, pending, previewing, subscribing
 from sandbox.errors import CardError, StripeError
 from sandbox.params import merge_metadata
 from sandbox.resources import payment_methods, tax_rates
@@ -138,6 +138,7 @@ def void(world: World, params: dict[str, Any], id: str) -> Document:
         text = f"You can only pass in open or uncollectible invoices. This invoice has a status of {invoice['status']}."
         raise StripeError(text)
     invoicing.void(world, invoice)
+    pending.drop(world, invoice)
     subscribing.reconsider(world, invoice)
     return invoice
 
