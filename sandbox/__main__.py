@@ -116,6 +116,28 @@ def resend(event_id: str, url: str) -> None:
         say(f"  --> {event_id} {target}")
 
 
+@cli.command()
+@click.argument("event", required=False)
+@click.option("--list", "listing", is_flag=True, help="Print the events that can be triggered.")
+@click.option("--url", default=URL, show_default=True)
+def trigger(event: str | None, listing: bool, url: str) -> None:
+    """Make an event happen, by the API calls that cause it; others happen on the way."""
+    from sandbox.trigger import FIXTURES, Refused, Trigger
+
+    if listing:
+        say("\n".join(sorted(FIXTURES)))
+        return
+    if event not in FIXTURES:
+        raise click.UsageError(f"{event or 'nothing'} cannot be triggered; `trigger --list` prints what can")
+    try:
+        Trigger(url, say).fire(event)
+    except Refused as problem:
+        raise click.ClickException(f"Trigger failed: {problem}") from None
+    except OSError as problem:
+        raise click.ClickException(f"no sandbox answers at {url}: {problem.strerror or problem}") from None
+    say("Trigger succeeded! Check the sandbox's page for event details.")
+
+
 def ask(url: str, path: str, body: dict[str, Any]) -> Any:
     """Put a question to the sandbox that runs at url. Raises ClickException when it can't or won't answer."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc)

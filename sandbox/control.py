@@ -1,16 +1,20 @@
 """Control of the sandbox itself, as JSON under /_sandbox/: for tests and the command line."""
 
 import json
+import random
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 
 from sandbox import events
+from sandbox.ids import random_text
 from sandbox.server import Sandbox
 from sandbox.world import Caller
 
 control = Blueprint("control", __name__, url_prefix="/_sandbox")
+LONGEST_ROLL = 24 * 3600  # seconds
 MODES = ("deliver", "hold", "shuffle", "duplicate", "drop")
 
 
@@ -63,11 +67,67 @@ def advance() -> Response:
 
 @control.post("/deliveries")
 def set_mode() -> Response:
-    mode = _given().get("mode")
-    if mode not in MODES:
-        _refuse(f"mode is one of {', '.join(MODES)}")
-    _sandbox().targets.mode = str(mode)
-    return jsonify(mode=mode)
+    """Deliver, hold back, shuffle, double or drop, from now on: events of all `types`, or of some."""
+    given, targets = _given(), _sandbox().targets
+    mode, types = given.get("mode"), given.get("types", ["*"])
+    if mode not in MODES or not isinstance(types, list) or not all(isinstance(type, str) for type in types):
+        _refuse(f"mode is one of {', '.join(MODES)}; types is a list")
+    targets.mode, targets.disturbed = str(mode), tuple(types)
+    return jsonify(mode=mode, types=types)
+
+
+@control.post("/deliveries/<int:id>/retry")
+def retry(id: int) -> Response:
+    """Try a delivery again at once."""
+    if not _sandbox().deliveries.retry(id):
+        _refuse(f"No such delivery: {id}", 404)
+    return jsonify(id=id)
+
+
+@control.post("/deliveries/replay")
+def replay() -> Response:
+    """Deliver once more what was recorded since an event: in order, or as `order` says (reversed, shuffled)."""
+    given, sandbox = _given(), _sandbox()
+    orders: dict[str, Callable[[list[Any]], Any]] = {"recorded": list, "reversed": reversed, "shuffled": _shuffled}
+    if given.get("order", "recorded") not in orders:
+        _refuse(f"order is one of {', '.join(orders)}")
+    with sandbox.transaction(Caller()) as world:
+        after = "SELECT coalesce((SELECT sequence FROM events WHERE id = ?), 0)"
+        first = world.store.db.execute(after, (given.get("since", ""),)).fetchone()[0]
+        query = "SELECT id, type FROM events WHERE sequence > ? ORDER BY sequence"
+        found = world.store.db.execute(query, (first,)).fetchall()
+        for event in orders[given.get("order", "recorded")](found):
+            for endpoint, url in events.wanted(world, event["type"]):
+                events.enqueue(world, event["id"], event["type"], endpoint, url, state="pending")
+    return jsonify(replayed=len(found))
+
+
+def _shuffled(events: list[Any]) -> list[Any]:
+    return random.sample(events, len(events))
+
+
+@control.post("/webhook_endpoints/<id>/roll")
+def roll_secret(id: str) -> Response:
+    """Give an endpoint (`cli`: what is forwarded) a new secret; the old one signs too for `keep_for` seconds."""
+    keep_for = _given().get("keep_for", LONGEST_ROLL)
+    if not isinstance(keep_for, int) or not 0 <= keep_for <= LONGEST_ROLL:
+        _refuse(f"keep_for is a number of seconds up to {LONGEST_ROLL}")
+    new = "whsec_" + random_text(32)
+    with _sandbox().transaction(Caller()) as world:
+        until = world.now() + keep_for
+        if id == "cli":
+            old = {"secret": world.store.setting("signing_secret"), "until": until}
+            rolled = [*json.loads(world.store.setting("rolled_secrets", "[]")), old]
+            world.store.set_setting("rolled_secrets", json.dumps(rolled))
+            world.store.set_setting("signing_secret", new)
+        else:
+            endpoint = world.find(id, "webhook_endpoint")
+            if endpoint is None or endpoint.get("deleted"):
+                _refuse(f"No such webhook endpoint: '{id}'", 404)
+            old = {"secret": endpoint["secret"], "until": until}
+            endpoint.update(secret=new, rolled_secrets=[*endpoint.get("rolled_secrets", []), old])
+            world.save(endpoint)
+    return jsonify(secret=new)
 
 
 @control.post("/deliveries/flush")
@@ -133,6 +193,16 @@ def add_fault() -> Response:
     except (TypeError, re.error) as problem:
         _refuse(str(problem))
     return jsonify(ok=True)
+
+
+@control.post("/rate_limit")
+def limit_rate() -> Response:
+    """Let through so many API requests `per_second`, and answer 429 to the rest; 0 for no limit."""
+    per_second = _given().get("per_second")
+    if not isinstance(per_second, int) or per_second < 0:
+        _refuse("`per_second` (0 or more) is expected")
+    _sandbox().faults.limit(per_second)
+    return jsonify(per_second=per_second)
 
 
 @control.delete("/faults")

@@ -23,10 +23,11 @@ GIVE_UP_AFTER = 3 * 24 * HOUR
 SHUFFLE_WINDOW = 0.3  # seconds of wall time in which events gather before they are drawn from
 
 
-def signature(payload: str, secret: str, at: int) -> str:
-    """The Stripe-Signature header, made at the wall clock's time whatever the world's is."""
-    digest = hmac.new(secret.encode(), f"{at}.{payload}".encode(), hashlib.sha256).hexdigest()
-    return f"t={at},v1={digest}"
+def signature(payload: str, secrets: list[str], at: int) -> str:
+    """The Stripe-Signature header, made at the wall clock's time; one signature for each secret that holds."""
+    signed = f"{at}.{payload}".encode()
+    digests = (hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets)
+    return ",".join([f"t={at}", *(f"v1={digest}" for digest in digests)])
 
 
 def as_of(version: str | None, document: str) -> str:
@@ -36,7 +37,7 @@ def as_of(version: str | None, document: str) -> str:
     return json.dumps({**json.loads(document), "api_version": version}, ensure_ascii=False)
 
 
-def post(url: str, payload: str, secret: str) -> int:
+def post(url: str, payload: str, secrets: list[str]) -> int:
     """Send one delivery and say which status came back. Raises OSError or HTTPException if none did."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -45,7 +46,7 @@ def post(url: str, payload: str, secret: str) -> int:
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": signature(payload, secret, int(time.time())),
+            "Stripe-Signature": signature(payload, secrets, int(time.time())),
         }
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target, payload.encode(), headers)
@@ -95,6 +96,14 @@ class Deliveries:
         self.wake()
         return released
 
+    def retry(self, id: int) -> bool:
+        """Try a delivery again at once, whatever its state; False if there is none of that id."""
+        with self.store.transaction():
+            again = "UPDATE deliveries SET state = 'pending', next_attempt = ? WHERE id = ?"
+            found = self.store.db.execute(again, (self.clock.now(), id)).rowcount
+        self.wake()
+        return bool(found)
+
     def _work(self) -> None:
         while not self.stopped:
             with self.changed:
@@ -122,15 +131,15 @@ class Deliveries:
     def _attempt(self, delivery: Any) -> None:
         with self.store.lock:
             event = self.store.db.execute("SELECT document FROM events WHERE id = ?", (delivery["event"],)).fetchone()
-            secret = self._secret(delivery["endpoint"])
+            secrets = self._secrets(delivery["endpoint"])
             version = self._version(delivery["endpoint"])
-        if event is None or secret is None:  # the world was reset, or the endpoint is gone
+        if event is None or not secrets:  # the world was reset, or the endpoint is gone
             self._settle(delivery, "failed", None, "the event or its endpoint is gone")
             return
         self.say(f"  --> {delivery['type']} [{delivery['event']}]")
         status, error = None, None
         try:
-            status = post(delivery["url"], as_of(version, event["document"]), secret)
+            status = post(delivery["url"], as_of(version, event["document"]), secrets)
             self.say(f" <--  [{status}] POST {delivery['url']} [{delivery['event']}]")
         except (OSError, http.client.HTTPException, ValueError) as problem:
             error = f'Failed to POST: Post "{delivery["url"]}": {problem or type(problem).__name__}'
@@ -138,11 +147,18 @@ class Deliveries:
         taken = status is not None and 200 <= status < 300
         self._settle(delivery, "delivered" if taken else "pending", status, error)
 
-    def _secret(self, endpoint: str | None) -> str | None:
+    def _secrets(self, endpoint: str | None) -> list[str]:
+        """With what an endpoint's deliveries are signed: its secret, and those that were rolled and still hold."""
         if endpoint is None:
-            return self.store.setting("signing_secret")
+            rolled = json.loads(self.store.setting("rolled_secrets", "[]"))
+            return [self.store.setting("signing_secret"), *self._still_good(rolled)]
         document = self.store.find(endpoint, "webhook_endpoint")
-        return None if document is None or document.get("deleted") else document["secret"]
+        if document is None or document.get("deleted"):
+            return []
+        return [document["secret"], *self._still_good(document.get("rolled_secrets", []))]
+
+    def _still_good(self, rolled: list[dict[str, Any]]) -> list[str]:
+        return [old["secret"] for old in rolled if old["until"] > self.clock.now()]
 
     def _version(self, endpoint: str | None) -> str | None:
         document = self.store.find(endpoint, "webhook_endpoint") if endpoint else None

@@ -38,6 +38,7 @@ class Targets:
     urls: tuple[str, ...] = ()
     types: tuple[str, ...] = ("*",)
     mode: str = "deliver"
+    disturbed: tuple[str, ...] = ("*",)  # the types that the mode is for; others are delivered
 
 
 def record(world: World, type: str, wire: dict[str, Any], before: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -79,7 +80,8 @@ def _when(world: World, wire: dict[str, Any]) -> int:
 def enqueue(world: World, event: str, type: str, endpoint: str | None, url: str, state: str | None = None) -> None:
     """Have an event delivered: at once, or as the mode has it."""
     world.happened = True
-    mode = world.targets.mode if state is None else "deliver"
+    disturbed = state is None and matches(type, world.targets.disturbed)
+    mode = world.targets.mode if disturbed else "deliver"
     state = {"hold": "held", "drop": "dropped"}.get(mode, "pending")
     for _ in range(2 if mode == "duplicate" else 1):
         world.store.db.execute(

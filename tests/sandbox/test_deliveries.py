@@ -173,6 +173,62 @@ def test_doubled_and_dropped_deliveries(
     assert receiver.received[2].data.object.id == product.id
 
 
+def test_only_some_types_are_disturbed(
+    sandbox: SandboxProcess, stripe_api: Any, endpoint: Any, receiver: Receiver
+) -> None:
+    sandbox.post("deliveries", {"mode": "drop", "types": ["product.*"]})
+    monthly(stripe_api)
+    sandbox.idle()
+    assert receiver.types() == ["price.created"]
+
+
+@pytest.mark.parametrize(("order", "turn"), [("recorded", 1), ("reversed", -1)])
+def test_what_was_recorded_is_replayed(
+    sandbox: SandboxProcess, stripe_api: Any, endpoint: Any, receiver: Receiver, order: str, turn: int
+) -> None:
+    stripe_api.customers.create({})
+    since = sandbox.mark()
+    monthly(stripe_api)
+    sandbox.idle()
+    receiver.received.clear()
+    assert sandbox.post("deliveries/replay", {"since": since, "order": order})["replayed"] == 2
+    sandbox.idle()
+    assert receiver.types() == ["product.created", "price.created"][::turn]
+
+
+def test_rolled_secret_signs_for_a_while_beside_the_new_one(
+    sandbox: SandboxProcess, stripe_api: Any, endpoint: Any, receiver: Receiver
+) -> None:
+    """A receiver that knows either secret takes the delivery, until the old one's time is over."""
+    old = receiver.secret
+    new = sandbox.post(f"webhook_endpoints/{endpoint.id}/roll", {"keep_for": 3600})["secret"]
+    stripe_api.customers.create({})
+    sandbox.idle()
+    receiver.secret = new
+    stripe_api.customers.create({})
+    sandbox.idle()
+    assert receiver.types() == ["customer.created"] * 2
+    assert [header.count("v1=") for header in receiver.signatures] == [2, 2]
+    sandbox.advance(hours=2)
+    stripe_api.customers.create({})
+    sandbox.idle()
+    assert receiver.signatures[-1].count("v1=") == 1
+    with pytest.raises(stripe.SignatureVerificationError):
+        stripe.WebhookSignature.verify_header(receiver.bodies[-1].decode(), receiver.signatures[-1], old, 300)
+
+
+def test_delivery_is_tried_again_on_request(
+    sandbox: SandboxProcess, stripe_api: Any, endpoint: Any, receiver: Receiver
+) -> None:
+    receiver.answers = [500]
+    stripe_api.customers.create({})
+    sandbox.idle()
+    delivery = sandbox.get("deliveries")["deliveries"][0]
+    sandbox.post(f"deliveries/{delivery['id']}/retry")
+    sandbox.idle()
+    assert sandbox.get("deliveries")["deliveries"][0]["state"] == "delivered"
+
+
 def test_answer_comes_before_the_delivery(sandbox: SandboxProcess, stripe_api: Any, receiver: Receiver) -> None:
     """A receiver that asks the API while it is being told does not wait for itself."""
     made = stripe_api.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["*"]})
