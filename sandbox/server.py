@@ -69,7 +69,7 @@ class Sandbox:
         with self.clock.advancing, self.store.lock:
             self.store.reset()
             self.clock.reset()
-        self.targets.mode = "deliver"
+        self.targets.mode, self.targets.disturbed = "deliver", ("*",)
         self.faults.clear()
         self.requests.clear()
         self.violations.clear()
