@@ -117,7 +117,7 @@ def test_every_form_needs_its_token_but_the_webhook(app: Shop, client: Browser) 
     for rule in app.url_map.iter_rules():
         if "POST" not in (rule.methods or ()):
             continue
-        path = re.sub(r"<[^>]+>", "x", rule.rule)
+        path = re.sub(r"<[^>]+>", "1", rule.rule)
         answer = client.post(path, data={"email": "a@example.com"})
         if path == "/webhook":
             assert "signature" in answer.get_data(as_text=True)
