@@ -38,7 +38,7 @@ def since(seconds_ago: int | None, instant: int, *, dry_run: bool, show: Show) -
     for page in billing.events(type="customer.created", **window):
         for event in page.object["data"]:
             new_customer(check, event["data"]["object"])
-    # Newest first: of what changed often, the older snapshots are late and cost nothing.
+    # Newest first: older snapshots are late then and cost nothing, and nobody gets a mail about what has passed.
     for page in billing.events(**window):
         for event in page.object["data"]:
             if event["type"] in webhooks.HANDLERS and not ledger.is_settled(event["id"]):

@@ -80,6 +80,7 @@ class Check:
         self.dry_run = report.dry_run
         self.shown: set[str] = set()  # of a dry run, which leaves no mark on the rows it has seen
         self.adoptable: set[str] = set()  # likewise
+        self.done: set[str] = set()  # customers with all that is theirs
 
     # Lists
 
@@ -121,7 +122,7 @@ class Check:
                 if obj["id"] not in known:
                     self.unknown_customer(page, obj)
             return [obj for obj in objects if obj["id"] in known]
-        return [obj for obj in objects if id_of(obj["customer"]) in known | self.adoptable]
+        return [obj for obj in objects if id_of(obj["customer"]) in (known | self.adoptable) - self.done]
 
     def unknown_customer(self, answer: billing.Answer, obj: Row) -> None:
         """Make a customer ours who was made for one of our users, as after a backup from before that."""
@@ -193,6 +194,7 @@ class Check:
                 if id not in seen:
                     self.by_id(kind, id)
         self.by_id("customer", customer_id)
+        self.done.add(customer_id)
 
     def object(self, kind: str, answer: billing.Answer, obj: Row) -> None:
         """One object of a list."""

@@ -12,7 +12,17 @@ import pace
 import reconcile
 import sync
 from copies import READERS
-from models import Customer, Invoice, PaymentMethod, Subscription, SubscriptionItem, SyncRun, WebhookEvent
+from models import (
+    Customer,
+    Entitlements,
+    Invoice,
+    Outbox,
+    PaymentMethod,
+    Subscription,
+    SubscriptionItem,
+    SyncRun,
+    WebhookEvent,
+)
 from tests.shop import pay
 
 LISTED = ("product", "price", "customer", "subscription", "invoice")
@@ -523,3 +533,64 @@ def test_an_event_that_fails_again_is_told(shop, alice, monkeypatch):
 
     assert status == 2
     assert "not finished: " in output
+
+
+# --- what lists over everybody do not show
+
+
+def test_a_customer_on_a_test_clock_is_looked_at_too(shop, alice):
+    """No list over everybody shows them, nor what is theirs; their time is their own."""
+    v1 = shop.sandbox.client.v1
+    clock = v1.test_helpers.test_clocks.create({"frozen_time": shop.sandbox.now(), "customer": alice.customer})
+    assert v1.customers.list().data == []
+    shop.settle()
+    lose_events(shop)
+    v1.test_helpers.test_clocks.advance(clock.id, {"frozen_time": shop.sandbox.now() + 32 * 86400})
+    shop.sandbox.advance(hours=1)
+    assert len(v1.invoices.list({"customer": alice.customer}).data) == 2
+
+    output, status = flask(shop, "sync")
+
+    assert status == 1, output
+    assert f"subscription {alice.subscription} corrected: " in output
+    assert "invoice: 1 equal, 1 missing here" in output
+    at_stripe = v1.subscriptions.retrieve(alice.subscription)["items"].data[0].current_period_end
+    assert [row["current_period_end"] for row in shop.rows(SubscriptionItem)] == [at_stripe]
+    assert flask(shop, "sync")[1] == 0
+
+
+def test_what_a_customer_is_entitled_to_is_looked_at_where_there_are_features(shop, alice):
+    """Asked for each customer, but only if the account has features at all."""
+    path = "/v1/entitlements/active_entitlements"
+    assert flask(shop, "sync")[1] == 0
+    asked = len(shop.calls("GET", path))
+    v1 = shop.sandbox.client.v1
+    lose_events(shop)
+    feature = v1.entitlements.features.create({"name": "Letters", "lookup_key": "letters"})
+    product_id = v1.subscriptions.retrieve(alice.subscription)["items"].data[0].price.product
+    v1.products.features.create(product_id, {"entitlement_feature": feature.id})
+    shop.sandbox.advance(days=32)
+    if not v1.entitlements.active_entitlements.list({"customer": alice.customer}).data:
+        pytest.fail("nobody is entitled to anything")
+
+    output, status = flask(shop, "sync")
+
+    assert status == 1, output
+    assert len(shop.calls("GET", path)) > asked
+    assert [(row["id"], row["lookup_keys"]) for row in shop.rows(Entitlements)] == [(alice.customer, ["letters"])]
+    assert flask(shop, "sync")[1] == 0
+
+
+def test_missed_events_tell_customers_only_what_is_still_true(shop, alice):
+    """A failed renewal is told, though late; once it is paid it is no news."""
+    v1 = shop.sandbox.client.v1
+    lose_events(shop)
+    broke = v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": alice.customer})
+    v1.subscriptions.update(alice.subscription, {"default_payment_method": broke.id})
+    shop.sandbox.advance(days=32)
+    mails = [row["kind"] for row in shop.rows(Outbox)]
+
+    output, status = flask(shop, "sync", "--since", "29d")
+
+    assert status == 1, output
+    assert [row["kind"] for row in shop.rows(Outbox)][len(mails) :] == ["payment_failed"]
