@@ -79,7 +79,12 @@ class Store:
             self.db.execute("UPDATE events SET recorded = created")
 
     def _first_settings(self) -> None:
-        for name, value in (("signing_secret", "whsec_" + random_text(64)), ("account", "acct_1" + random_text(15))):
+        first = {
+            "signing_secret": "whsec_" + random_text(64),
+            "account": "acct_1" + random_text(15),
+            "link_key": random_text(64),
+        }
+        for name, value in first.items():
             self.db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
@@ -103,7 +108,7 @@ class Store:
         with self.transaction():
             for table in WORLD_TABLES:
                 self.db.execute(f"DELETE FROM {table}")
-            self.db.execute("DELETE FROM settings WHERE name <> 'signing_secret'")
+            self.db.execute("DELETE FROM settings WHERE name NOT IN ('signing_secret', 'origin')")
             self._first_settings()
 
     def setting(self, name: str, default: str = "") -> str:

@@ -95,6 +95,11 @@ class World:
             self.store.db.execute("ROLLBACK TO rehearsal")
             self.store.db.execute("RELEASE rehearsal")
 
+    @property
+    def origin(self) -> str:
+        """Where the pages are that Stripe would host."""
+        return self.store.setting("origin", "http://127.0.0.1:12111")
+
     # Objects
 
     def new_id(self, prefix: str) -> str:

@@ -17,7 +17,7 @@ from sandbox import lists
 from sandbox.billing import invoicing, lines, payments, pending, previewing, subscribing
 from sandbox.errors import CardError, StripeError
 from sandbox.params import merge_metadata
-from sandbox.resources import payment_methods, tax_rates
+from sandbox.resources import invoice_links, payment_methods, tax_rates
 from sandbox.resources.account import COUNTRY, NAME
 from sandbox.routes import route
 from sandbox.store import Document
@@ -148,7 +148,7 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
     customer, due = invoice["customer_snapshot"], invoicing.amount_due(invoice)
     transitions = invoice["transitions"]
     finalized = "finalized_at" in transitions
-    page = f"https://invoice.stripe.com/i/{world.account}/test_{invoice['id'][3:]}" if finalized else None
+    page = invoice_links.page(world, invoice) if finalized else None
     return {
         "id": invoice["id"],
         "object": "invoice",
@@ -197,7 +197,7 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         "footer": invoice["footer"],
         "from_invoice": None,
         "hosted_invoice_url": page and f"{page}?s=ap",
-        "invoice_pdf": page and f"{page.replace('invoice.', 'pay.')}/pdf?s=ap",
+        "invoice_pdf": page and f"{page}/pdf?s=ap",
         "issuer": {"type": "self"},
         "last_finalization_error": None,
         "latest_revision": None,
