@@ -82,6 +82,11 @@ class Sandbox:
         self.jobs.changed.set()
         self.deliveries.wake()
 
+    def served_at(self, origin: str) -> None:
+        """Say where this is, for the links to its pages."""
+        with self.store.transaction():
+            self.store.set_setting("origin", origin)
+
     def start(self) -> None:
         self.jobs.start()
         self.deliveries.start()
@@ -111,10 +116,12 @@ def create_sandbox(
     app.extensions["sandbox"] = Sandbox(state, Targets(tuple(forward_to), tuple(events)), say, check)
     from sandbox.browser import browser
     from sandbox.control import control
+    from sandbox.hosted import hosted
     from sandbox.page import page
     from sandbox.portal import portal
 
     app.register_blueprint(control)
+    app.register_blueprint(hosted)
     app.register_blueprint(page)
     app.register_blueprint(browser)
     app.register_blueprint(portal)
