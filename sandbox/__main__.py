@@ -63,6 +63,7 @@ def serve(port: int, state: str, forward_to: tuple[str, ...], events: str, check
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    sandbox.served_at(f"http://127.0.0.1:{server.port}")
     sandbox.start()
     secret = sandbox.store.setting("signing_secret")
     say(f"> Sandbox at http://127.0.0.1:{server.port}, its state in {state}")
