@@ -67,7 +67,12 @@ class Since(click.ParamType[tuple[int | None, int]]):
 
 @click.command("sync")
 @click.option("--dry-run", is_flag=True, help="Tell what differs and write nothing.")
-@click.option("--since", type=Since(), help="Only what Stripe's events of that time tell (at most 30 days): fast.")
+@click.option(
+    "--since",
+    type=Since(),
+    metavar="3d|2026-11-01",
+    help="Only what Stripe's events since then tell (at most 30 days; UTC): fast.",
+)
 @click.option("--customer", metavar="cus_...", help="Only this customer.")
 @click.option("--anew", is_flag=True, help="Begin anew, though a run of the last day was cut off.")
 @click.option(
@@ -145,7 +150,7 @@ def _reconciled(dry_run: bool, since: tuple[int | None, int] | None, customer: s
 @click.option("--type", "event_type", metavar="TYPE", help="Only of this type, as invoice.paid, or invoice.* .")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most.")
 def events_list(failed: bool, event_type: str | None, limit: int) -> None:
-    """The events that came, newest first: when, state, attempts, type, id, object.
+    """The events that came, newest first: when (UTC), state, attempts, type, id, object.
 
     \b
     Example:

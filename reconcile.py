@@ -205,8 +205,8 @@ class Check:
             return self.by_id(kind, obj["id"])
         outcome, columns = difference(held, copy)
         if held and held.known_to >= asked_at:
-            # As new as the list: only a question of its own can tell which of the two is right.
-            if outcome != EQUAL:
+            # As new as the list: only a question of its own can tell which of the two is right, or mark it as seen.
+            if outcome != EQUAL or held.known_from < self.started_at:
                 return self.by_id(kind, obj["id"])
         elif not self.dry_run:
             self.write(kind, answer, obj, held)

@@ -581,16 +581,19 @@ def test_what_a_customer_is_entitled_to_is_looked_at_where_there_are_features(sh
     assert flask(shop, "sync")[1] == 0
 
 
-def test_missed_events_tell_customers_only_what_is_still_true(shop, alice):
+@pytest.mark.parametrize(("paid_since", "told"), [(False, ["payment_failed"]), (True, [])])
+def test_missed_events_tell_customers_only_what_is_still_true(shop, alice, paid_since, told):
     """A failed renewal is told, though late; once it is paid it is no news."""
     v1 = shop.sandbox.client.v1
     lose_events(shop)
     broke = v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": alice.customer})
     v1.subscriptions.update(alice.subscription, {"default_payment_method": broke.id})
     shop.sandbox.advance(days=32)
+    if paid_since:
+        v1.invoices.pay(v1.invoices.list({"limit": 1}).data[0].id, {"payment_method": "pm_card_visa"})
     mails = [row["kind"] for row in shop.rows(Outbox)]
 
     output, status = flask(shop, "sync", "--since", "29d")
 
     assert status == 1, output
-    assert [row["kind"] for row in shop.rows(Outbox)][len(mails) :] == ["payment_failed"]
+    assert [row["kind"] for row in shop.rows(Outbox)][len(mails) :] == told
