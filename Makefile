@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	if $$python -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then echo $$python; exit; fi; done; echo python3)
 IN_VENV = .venv/bin/python -m
 
-.PHONY: help run test lint bench serve sandbox setup
+.PHONY: help run test test-deep lint bench serve sandbox setup
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -16,6 +16,9 @@ run: ## The shop on http://localhost:4242, with a local stand-in for Stripe unle
 test: setup ## Every test, after setting up what is missing (Chromium, too)
 	@$(IN_VENV) tests.chromium
 	@exec $(IN_VENV) pytest
+
+test-deep: setup ## The long ones: 10,000 histories, 1,000 customers under fire, 20,000 odd requests
+	@exec $(IN_VENV) pytest -m deep
 
 lint: setup ## Style, format and types
 	$(IN_VENV) ruff check

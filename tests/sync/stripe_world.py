@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import billing
@@ -104,7 +105,7 @@ class World:
 
         def listing(_customer: str) -> Iterator[billing.Answer]:
             for thing in [thing for thing in self.things.values() if thing.kind == kind]:
-                yield self.answer(lambda thing=thing: {"data": [thing.now] if owned(thing.now) else []})
+                yield self.answer(partial(page_of, thing))
 
         return listing
 
@@ -124,8 +125,9 @@ class World:
     took = staticmethod(math.ceil)
 
 
-def owned(state: Row | None) -> bool:
-    return state is not None and state.get("customer") is not None
+def page_of(thing: Thing) -> Row:
+    state = thing.now
+    return {"data": [state] if state and state["customer"] else []}
 
 
 def as_before_basil(subscription: Row) -> Row:

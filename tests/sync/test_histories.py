@@ -31,6 +31,7 @@ RAM = "/dev/shm" if Path("/dev/shm").is_dir() else None
 class Plan:
     """All that a history leaves to chance."""
 
+    hurried: bool  # all is over in two seconds, but Stripe's API lags behind its events by more than our margin
     kinds: list[int]
     skews: list[int]
     date_skew: int
@@ -43,16 +44,18 @@ class Plan:
 
 @st.composite
 def plans(draw: st.DrawFn, *, losses: bool) -> Plan:
-    few = st.integers(-10, 10) | st.sampled_from([-10, 10])  # tenths; no two clocks are more than 2 s apart
+    hurried = not losses and draw(st.sampled_from([False, False, False, True]))
+    skew = st.just(0) if hurried else st.sampled_from([-10, 0, 10]) | st.integers(-10, 10)  # tenths
     return Plan(
+        hurried=hurried,
         kinds=draw(st.lists(st.integers(0, len(KINDS) - 1), min_size=1, max_size=3)),
-        skews=draw(st.lists(few, min_size=4, max_size=4)),
-        date_skew=draw(few),
+        skews=draw(st.lists(skew, min_size=4, max_size=4)),
+        date_skew=draw(st.integers(-50, 0) if hurried else skew),
         clock=draw(st.none() | st.none() | st.sampled_from([-50_000, 50_000])),
-        known=draw(st.sampled_from([True, True, True, False])),
+        known=hurried or draw(st.sampled_from([True, True, True, False])),
         lost=frozenset(draw(st.lists(st.integers(0, 20), max_size=6))) if losses else frozenset(),
         stride=draw(st.sampled_from([1, 7, 11, 13])),
-        deeds=draw(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 255)), min_size=8, max_size=70)),
+        deeds=draw(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 255)), min_size=25, max_size=90)),
     )
 
 
@@ -93,12 +96,12 @@ def play(shop: Shop, *, losses: bool, examples: int) -> None:
 
 def test_once_every_event_came_our_tables_are_stripes(shop: Shop) -> None:
     """Any order, doubled, overlapping, cut off: no row goes back, and all end right."""
-    play(shop, losses=False, examples=200)
+    play(shop, losses=False, examples=150)
 
 
 def test_what_was_lost_is_healed_by_a_sync(shop: Shop) -> None:
     """Events that never come leave a gap only until the next reconciliation."""
-    play(shop, losses=True, examples=120)
+    play(shop, losses=True, examples=70)
 
 
 @pytest.mark.deep
@@ -151,10 +154,17 @@ MUTATIONS = {
 }
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS)
+SOON_FOUND = ("greater or equal for greater", "ledger first", "test clocks not excepted", "write without compare")
+DEEP = [
+    pytest.param(name, marks=() if name in SOON_FOUND else pytest.mark.deep, id=name.replace(" ", "-"))
+    for name in MUTATIONS
+]
+
+
+@pytest.mark.parametrize("mutation", DEEP)
 def test_each_clause_of_the_rule_is_needed(shop: Shop, monkeypatch: pytest.MonkeyPatch, mutation: str) -> None:
     """The histories find every mutation of the rule."""
     monkeypatch.setattr(*MUTATIONS[mutation])
 
     with pytest.raises((AssertionError, BaseExceptionGroup)):
-        play(shop, losses=False, examples=2_000)
+        play(shop, losses=False, examples=3_000)
