@@ -36,7 +36,7 @@ def plans() -> ResponseReturnValue:
     shown = readings.plans()
     offered = readings.currencies(shown)
     currency = chosen_currency(offered, account)
-    current = account.current if account else None
+    current = account.current if account and account.current and account.current.is_live else None
     return render_template(
         "pricing.html",
         plans=[plan.shown(currency, current.lookup_key if current else None) for plan in shown],

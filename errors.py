@@ -18,7 +18,7 @@ from flask import Flask, Response, current_app, g, jsonify, render_template, req
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from markupsafe import escape
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
 from werkzeug.routing import RequestRedirect
 
 import billing
@@ -131,6 +131,12 @@ def answer(
 
 def _page(status: int, message: str, request_id: str | None, url: str | None) -> str:
     title = TITLES.get(status) or HTTPStatus(status).phrase
+    bare = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<h1>{escape(title)}</h1><p>{escape(message)}</p>"
+    )
+    if isinstance(request.routing_exception, SecurityError):  # not our host: there are no addresses to link to
+        return bare
     try:
         return render_template(
             "errors/error.html", code=status, title=title, message=message, request_id=request_id, url=url
@@ -138,10 +144,7 @@ def _page(status: int, message: str, request_id: str | None, url: str | None) ->
     except Exception as error:  # the page asks the database who is signed in; it may be what is down
         if not isinstance(error, jinja2.TemplateNotFound):
             current_app.logger.warning("the error page could not be shown", exc_info=error)
-        return (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-            f"<h1>{escape(title)}</h1><p>{escape(message)}</p>"
-        )
+        return bare
 
 
 def _on_problem(problem: Problem) -> ResponseReturnValue:

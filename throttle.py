@@ -52,7 +52,11 @@ def init_app(app: Flask) -> None:
         "security.forgot_password": [limit("LIMIT_RESET_ACCOUNT", typed_account)],
         "security.send_confirmation": [limit("LIMIT_RESET_ACCOUNT", typed_account)],
     }
-    payments = [limit("LIMIT_PAY_ACCOUNT", account), limit("LIMIT_PAY_ADDRESS")]
+    # A page that was told to ask again in a moment does so: that is no attempt, and asks nothing of Stripe.
+    attempted: dict[str, Any] = {
+        "deduct_when": lambda response: response.status_code != 409 or "Retry-After" not in response.headers
+    }
+    payments = [limit("LIMIT_PAY_ACCOUNT", account, **attempted), limit("LIMIT_PAY_ADDRESS", **attempted)]
     for endpoint, view in app.view_functions.items():
         for limited in payments if hasattr(view, "is_payment") else limits.get(endpoint, ()):
             view = limited(view)

@@ -163,7 +163,15 @@ def sandbox(sandbox_process: SandboxProcess) -> Iterator[SandboxProcess]:
 
 
 @pytest.fixture
-def shop(sandbox: SandboxProcess, make_app: Callable[..., Shop]) -> Iterator[RunningShop]:
+def shop_settings() -> dict[str, Any]:
+    """Settings in which a test's shop differs from the others."""
+    return {}
+
+
+@pytest.fixture
+def shop(
+    sandbox: SandboxProcess, make_app: Callable[..., Shop], shop_settings: dict[str, Any]
+) -> Iterator[RunningShop]:
     """The shop on a real port, its catalogue in the sandbox, its webhook endpoint registered there."""
     port = free_port()
     url = f"http://localhost:{port}"
@@ -173,6 +181,7 @@ def shop(sandbox: SandboxProcess, make_app: Callable[..., Shop]) -> Iterator[Run
         STRIPE_API_BASE=sandbox.url,
         STRIPE_JS_URL=f"{sandbox.url}/endive/stripe.js",
         STRIPE_WEBHOOK_SECRET=endpoint.secret,
+        **shop_settings,
     )
     with served(app, port):
         running = RunningShop(app, sandbox)

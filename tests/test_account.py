@@ -37,6 +37,16 @@ def test_without_a_subscription_the_page_points_to_the_plans(shop):
     assert "See the plans" in page
 
 
+def test_an_order_that_is_not_paid_is_nobodys_plan_yet(alice, shop):
+    """The plans say "Your plan" of what one has, not of what one looked at."""
+    bob = shop.member("bob@example.com")
+    bob.subscribe("premium_monthly")
+    shop.settle()
+
+    assert "Your plan" not in bob.get("/").text
+    assert "Your plan" in alice.get("/").text
+
+
 def test_cancelling_now_is_what_the_bare_route_does(alice, shop):
     """As in the guide."""
     answer = cancel(alice).json()

@@ -94,6 +94,12 @@ def test_a_host_that_is_not_ours_is_refused(client: Browser) -> None:
     assert client.get("/login", base_url="http://evil.example").status_code == 400
 
 
+def test_a_scanner_that_knows_no_host_of_ours_fills_no_log(client: Browser, caplog: pytest.LogCaptureFixture) -> None:
+    answer = client.get("/login", base_url="http://evil.example")
+    assert "That request did not work" in answer.get_data(as_text=True)
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
+
+
 def test_links_in_mails_start_at_base_url(make_app: Callable[..., Shop]) -> None:
     app = make_app(BASE_URL="https://shop.example.com", TRUSTED_HOSTS="localhost")
     with app.test_request_context(base_url="http://localhost:4242"):

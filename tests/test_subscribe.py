@@ -89,6 +89,21 @@ def test_while_one_is_being_created_the_next_waits(shop):
     assert answer.headers["Retry-After"] == "2"
 
 
+@pytest.mark.parametrize("shop_settings", [{"RATELIMIT_ENABLED": "true", "LIMIT_PAY_ACCOUNT": "2 per hour"}])
+def test_waiting_for_ones_own_order_is_not_limited(shop):
+    """The page asks again for a minute, in each tab; who pays is not locked out for that."""
+    alice = shop.member()
+    alice.subscribe()
+    set_checkout(shop, state="creating", started_at=clock.wall())
+
+    answers = [alice.send("/create-subscription", lookupKey="premium_monthly") for _ in range(4)]
+
+    assert {refusal(answer) for answer in answers} == {(409, "attempt_in_progress")}
+    set_checkout(shop, state="closed")
+    alice.subscribe()
+    assert alice.send("/create-subscription", lookupKey="premium_monthly").status_code == 429
+
+
 # --- answers that got lost
 
 
