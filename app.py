@@ -20,9 +20,11 @@ import errors
 import formatting
 import health
 import logs
+import personal
 import throttle
 from account import account
 from checkout import checkout
+from details import details
 from members import members
 from plan import plan
 from staff import staff
@@ -66,8 +68,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Shop:
     billing.init_app(app)
     auth.init_app(app)
     formatting.init_app(app)
+    personal.init_app(app)
     health.init_app(app)
-    for blueprint in (checkout, account, staff, members, plan, wallet, webhooks):
+    for blueprint in (checkout, account, staff, members, plan, wallet, details, webhooks):
         app.register_blueprint(blueprint)
     auth.csrf.exempt(webhooks)  # its signature is its guard
     cli.init_app(app)

@@ -18,12 +18,12 @@ import sqlalchemy.exc
 from flask import Flask, current_app, flash, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from flask_security import forms, signals
+from flask_security import change_email, forms, signals
 from flask_security.core import RoleMixin, Security
 from flask_security.datastore import SQLAlchemySessionUserDatastore
 from flask_security.utils import hash_password, validate_redirect_url
 from flask_wtf.csrf import CSRFProtect
-from wtforms import EmailField, SubmitField
+from wtforms import EmailField, PasswordField, SubmitField
 
 import clock
 import db
@@ -107,6 +107,19 @@ class ToAnyAddress(forms.Form):
         return user.active
 
 
+class ChangeEmailForm(change_email.ChangeEmailForm):
+    """Asks for the password: a browser left open must not be enough to take an account over."""
+
+    password = PasswordField("Your password", validators=[forms.password_required])
+
+    def validate(self, **kwargs: Any) -> bool:
+        valid = bool(super().validate(**kwargs))
+        if not current_user.verify_and_update_password(self.password.data or ""):
+            self.password.errors = ["This is not your password."]
+            return False
+        return valid
+
+
 class ForgotPasswordForm(ToAnyAddress):
     pass
 
@@ -131,6 +144,7 @@ def init_app(app: Flask) -> None:
         register_form=RegisterForm,
         forgot_password_form=ForgotPasswordForm,
         send_confirmation_form=SendConfirmationForm,
+        change_email_form=ChangeEmailForm,
         mail_util_cls=mail.MailUtil,
     )
     security.want_json(lambda _request: False)
@@ -161,6 +175,8 @@ def configure(app: Flask) -> None:
         "SECURITY_LOGIN_WITHOUT_CONFIRMATION": True,
         "SECURITY_RECOVERABLE": True,
         "SECURITY_CHANGEABLE": True,
+        "SECURITY_CHANGE_EMAIL": True,
+        "SECURITY_CHANGE_EMAIL_WITHIN": dt.timedelta(hours=2),
         "SECURITY_RESET_PASSWORD_WITHIN": dt.timedelta(hours=2),
         "SECURITY_FRESHNESS": dt.timedelta(minutes=app.config["STAFF_FRESH_MINUTES"]),
         "SECURITY_POST_VERIFY_VIEW": "/account",
@@ -177,6 +193,7 @@ def configure(app: Flask) -> None:
         "SECURITY_EMAIL_SENDER": app.config["MAIL_FROM"],
         "SECURITY_POST_LOGIN_VIEW": "/account",
         "SECURITY_POST_CHANGE_VIEW": "/account",
+        "SECURITY_POST_CHANGE_EMAIL_VIEW": "/account",
         "SECURITY_POST_CONFIRM_VIEW": "/account",
         "SECURITY_POST_LOGOUT_VIEW": "/",
         "SECURITY_POST_REGISTER_VIEW": "/",

@@ -22,6 +22,8 @@ import db
 import ledger
 import mail
 import operations
+import personal
+import portal
 import staff_actions
 import subscriptions
 import sync
@@ -51,6 +53,9 @@ def catalog_sync(file: Path | None) -> None:
     try:
         for line in catalog.bring_in_line(products):
             click.echo(line)
+            done += 1
+        if made := portal.bring_in_line():
+            click.echo(made)
             done += 1
     except billing.BillingError as error:
         raise Told(error, then="Run it again; what is done stays done.") from error
@@ -111,6 +116,7 @@ def tick() -> None:
         cancel_dead_subscriptions,
         subscriptions.finish_refunds,
         close_forgotten_attempts,
+        personal.tell_addresses,
         mail.send_pending,
         staff_actions.settle,
     ):

@@ -51,6 +51,8 @@ def init_app(app: Flask) -> None:
         "security.register": [limit("LIMIT_REGISTER_ADDRESS")],
         "security.forgot_password": [limit("LIMIT_RESET_ACCOUNT", typed_account)],
         "security.send_confirmation": [limit("LIMIT_RESET_ACCOUNT", typed_account)],
+        "security.change_email": [limit("LIMIT_RESET_ACCOUNT", account)],
+        "details.delete_account": [limit("LIMIT_LOGIN_ACCOUNT", account)],
     }
     # A page that was told to ask again in a moment does so: that is no attempt, and asks nothing of Stripe.
     attempted: dict[str, Any] = {

@@ -453,7 +453,7 @@ def test_who_is_signed_in_is_asked_once_a_page_and_never_for_health(
     for path, expected in (("/change", 1), ("/healthz", 0), ("/static/favicon.svg", 0)):
         statements.clear()
         assert signed_in.get(path).status_code == 200
-        assert len(statements) == expected, path
+        assert len([one for one in statements if "FROM users" in one]) == expected, path
     statements.clear()
     assert signed_in.post("/webhook", data=b"{}").status_code == 400
     assert statements == []

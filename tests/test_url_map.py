@@ -84,6 +84,9 @@ ROUTES = [
     Route("POST /confirm/<token>", 302, 302, 302, path="/confirm/forged", form={}),
     Route("GET /change", 302, 200, 200),
     Route("POST /change", 303, 200, 200, form={"password": "not mine", "new_password": "x"}),
+    Route("GET /change-email", 302, 200, 200),
+    Route("POST /change-email", 303, 200, 200, form={"email": "not an address", "password": "not mine"}),
+    Route("GET /change-email/<token>", 302, 302, 302, path="/change-email/forged"),
     Route("GET /verify", 302, 200, 200),
     Route("POST /verify", 303, 200, 200, form={"password": "not mine"}),
     # For customers: what is Alice's does not exist for others
@@ -109,6 +112,12 @@ ROUTES = [
     Route("GET /pay", 302, 302, 302),
     Route("GET /pay/<invoice_id>", 302, 404, 404, path="/pay/{invoice}"),
     Route("POST /pay-invoice", 401, 404, 404, json={"invoiceId": "{invoice}"}),
+    Route("GET /account/details", 302, 200, 200),
+    Route("POST /billing-details", 401, 400, 400, json={"customer": "{customer}"}),
+    Route("POST /create-portal-session", 401, 400, 400, json={"customer": "{customer}"}),
+    Route("GET /account/export", 302, 200, 200),
+    Route("GET /account/delete", 302, 200, 200),
+    Route("POST /delete-account", 401, 400, 400, json={"password": "not mine"}),
     # For staff
     Route("GET /staff/customers", 302, 403, 200, query={"q": ALICE}),
     Route(f"GET {STAFF_CUSTOMER}", 302, 403, 200, path="/staff/customers/{user}"),

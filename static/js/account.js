@@ -7,7 +7,7 @@ for (const form of document.querySelectorAll("form[data-json]")) {
 }
 
 /**
- * Sends the form as JSON; the page is loaded again to show what has come of it.
+ * Sends the form as JSON; then goes where the answer or the form says, or shows the page anew with what has come of it.
  * @param {SubmitEvent} event
  * @param {HTMLFormElement} form
  */
@@ -19,8 +19,8 @@ async function send(event, form) {
   setBusy(button, true);
   say(message, "");
   try {
-    await post(form.action, fields(form));
-    location.reload();
+    const { url = form.dataset.done } = await post(form.action, fields(form));
+    return url ? location.assign(url) : location.reload();
   } catch (error) {
     const known = error instanceof ApiError ? error : null;
     say(message, known?.message ?? "That did not work. Please try again.", {
@@ -31,15 +31,17 @@ async function send(event, form) {
 }
 
 /**
- * The form's fields as JSON values; what was left empty is left out.
+ * The form's fields as JSON values, `address.city` within `address`; what was left empty is left out.
  * @param {HTMLFormElement} form
  */
 function fields(form) {
-  /** @type {Record<string, string | boolean>} */
+  /** @type {Record<string, any>} */
   const found = {};
   for (const [name, value] of new FormData(form)) {
     if (name === "csrf_token" || typeof value !== "string" || value === "") continue;
-    found[name] = name === "atPeriodEnd" ? value === "true" : value;
+    const [outer, inner] = name.split(".");
+    if (inner) found[outer] = { ...found[outer], [inner]: value };
+    else found[name] = name === "atPeriodEnd" ? value === "true" : value;
   }
   return found;
 }
