@@ -13,7 +13,7 @@ import traceback
 from typing import Any
 from urllib.parse import unquote_plus
 
-from contract.stripe_requests import STRIPE_JS_PARAMS, decode_form
+from contract.stripe_requests import STRIPE_JS_PARAMS
 from sandbox import API_VERSION, errors, wire
 from sandbox.errors import StripeError
 from sandbox.ids import random_text
@@ -23,7 +23,6 @@ from sandbox.routes import Route, Router
 from sandbox.world import Caller, World
 
 SECRET_KEY, PUBLISHABLE_KEY = "sk_test_sandbox", "pk_test_sandbox"
-DEEPEST = 50  # brackets of one parameter, and of its value
 REMEMBERED_FOR = 24 * 3600  # seconds of wall time
 NO_KEY = (
     "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth "
@@ -41,6 +40,10 @@ UNKNOWN_URL = (
 ONE_USE = (
     "Keys for idempotent requests can only be used with the same parameters they were first used with. Try using a key "
     "other than '{}' if you meant to execute a different request."
+)
+NO_ACCESS = (
+    "The provided key '{}***' does not have access to account '{}' (or that account does not exist). Application "
+    "access may have been revoked."
 )
 IN_USE = (
     "There is currently another in-progress request using this Idempotent Key (that probably means you submitted "
@@ -61,7 +64,7 @@ class Call:
 
     @property
     def key(self) -> str | None:
-        return self.headers.get("Idempotency-Key") if self.method == "POST" else None
+        return self.headers.get("Idempotency-Key") or None if self.method == "POST" else None
 
 
 @dataclasses.dataclass
@@ -70,16 +73,6 @@ class Answer:
     body: dict[str, Any]
     original_request: str | None = None
     replayed: bool = False
-
-
-def decode_params(text: str) -> dict[str, Any]:
-    """The brackets of a form or query decoded. Raises Stripe's error for what can't be a parameter."""
-    try:
-        if any(part.upper().replace("%5B", "[").count("[") > DEEPEST for part in text.split("&")):
-            raise ValueError("nested too deep")
-        return decode_form(text)
-    except (TypeError, ValueError, RecursionError):
-        raise StripeError("Invalid request: the parameters could not be read.") from None
 
 
 def api_key(headers: Any, form: dict[str, Any]) -> str | None:
@@ -132,7 +125,8 @@ class Api:
         try:
             check_version(call.headers.get("Stripe-Version"))
             publishable = is_publishable(api_key(call.headers, call.form))
-            found = self.router.match(call.method, call.path)
+            self._check_account(call)
+            found = self.router.match("GET" if call.method == "HEAD" else call.method, call.path)
             if found is None:
                 raise StripeError(UNKNOWN_URL.format(call.method, call.path), status=404)
             route, ids = found
@@ -152,6 +146,16 @@ class Api:
             traceback.print_exc()
             text = "The sandbox itself failed: see its output for the stack trace."
             return Answer(500, StripeError(text, status=500, type="api_error").body())
+
+    def _check_account(self, call: Call) -> None:
+        """Platforms name one of their accounts; the sandbox has no account but its own."""
+        asked = call.headers.get("Stripe-Account") or call.headers.get("Stripe-Context")
+        if not asked:
+            return
+        with self.open_world(Caller()) as world:
+            if asked != world.account:
+                key = api_key(call.headers, call.form) or ""
+                raise StripeError(NO_ACCESS.format(key[:8], asked), status=403, code="account_invalid")
 
     def _described_method(self, given: dict[str, Any]) -> dict[str, Any]:
         """The card fields that Stripe.js alone may send with a confirmation: those of POST /v1/payment_methods."""

@@ -53,6 +53,9 @@ def page(world: World, kind: str, params: dict[str, Any], **equal: Any) -> Page:
 def cut(world: World, kind: str, params: dict[str, Any], where: list[str], values: list[Any]) -> Page:
     """The page of the objects that fulfil the conditions."""
     size, backwards = limit(params), "ending_before" in params
+    if backwards and "starting_after" in params:
+        text = "You may only specify one of these parameters: starting_after, ending_before."
+        raise StripeError(text, param="starting_after")
     for name, comparison in (("starting_after", "<"), ("ending_before", ">")):
         if name in params:
             where.append(f"sequence {comparison} ?")

@@ -12,13 +12,14 @@ from typing import Any, cast
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
-from sandbox import API_VERSION, wire
-from sandbox.api import UNKNOWN_URL, Answer, Api, Call, api_key, decode_params, is_publishable
+from sandbox import API_VERSION, forms, wire
+from sandbox.api import UNKNOWN_URL, Answer, Api, Call, api_key, is_publishable
 from sandbox.clock import Clock
 from sandbox.deliveries import Deliveries
 from sandbox.errors import StripeError
 from sandbox.events import Targets
 from sandbox.faults import Fault, Faults
+from sandbox.ids import random_text
 from sandbox.jobs import Jobs
 from sandbox.store import Store
 from sandbox.world import Caller, World
@@ -161,18 +162,18 @@ def v1(rest: str) -> Response:
         time.sleep(fault.delay)
     if fault and fault.when == "before" and (fault.drop or fault.status):
         _log(sandbox, None, fault.status)
-        return _befallen(fault)
+        return _befallen(sandbox, fault)
     response = _answered(sandbox)
-    return _befallen(fault) if fault and fault.when == "after" and (fault.drop or fault.status) else response
+    return _befallen(sandbox, fault) if fault and fault.when == "after" and (fault.drop or fault.status) else response
 
 
 def _answered(sandbox: Sandbox) -> Response:
     try:
-        text = request.get_data(as_text=True) if request.method == "POST" else request.query_string.decode()
-        form = decode_params(text)
+        form = forms.read(
+            request.method, request.query_string, request.get_data(), request.headers.get("Content-Type", "")
+        )
         is_publishable(api_key(request.headers, form))
-    except (StripeError, UnicodeDecodeError) as error:
-        refused = error if isinstance(error, StripeError) else StripeError("Invalid request: not UTF-8.")
+    except StripeError as refused:
         _log(sandbox, None, refused.status)
         return _unauthorized(sandbox, refused)
     call = Call(request.method, request.path, form, request.headers, request.host_url.rstrip("/"))
@@ -210,18 +211,16 @@ def _dated(sandbox: Sandbox, response: Response) -> Response:
     return response
 
 
-def _befallen(fault: Fault) -> Response:
+def _befallen(sandbox: Sandbox, fault: Fault) -> Response:
     if fault.drop:
         connection: socket.socket | None = request.environ.get("werkzeug.socket")
         if connection:
             connection.shutdown(socket.SHUT_RDWR)
         return Response("", 500)
-    if fault.status == 429:
-        error = StripeError("Too many requests hit the API too quickly.", status=429, code="rate_limit")
-    else:
-        text = "An error occurred on our end, because the sandbox was asked for it."
-        error = StripeError(text, status=fault.status, type="api_error")
-    return Response(wire.dump(error.body()), fault.status, {**CORS, "Content-Type": "application/json"})
+    id = "req_" + random_text(14)
+    headers = {**CORS, "Content-Type": "application/json", "Request-Id": id, "Stripe-Version": API_VERSION}
+    response = Response(wire.dump(fault.error().body()), fault.status, headers | fault.headers())
+    return _dated(sandbox, response)
 
 
 def _log(sandbox: Sandbox, call: Call | None, status: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
+from contract.stripe_types import expandable, object_class
 from sandbox.errors import StripeError
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ def _expand(world: World, node: Any, names: list[str], path: str) -> None:
     if not names or not isinstance(node, dict) or node.get("deleted"):
         return
     name, *rest = names
+    if not _expandable(node, name):
+        raise StripeError(f"This property cannot be expanded ({path}).", param="expand")
     if name not in node:
         known, value = world.include(str(node.get("object")), name, str(node.get("id")))
         if not known:
@@ -60,6 +64,18 @@ def _expand(world: World, node: Any, names: list[str], path: str) -> None:
     elif isinstance(node[name], list):
         node[name] = [_object_of(world, item) for item in node[name]]
     _expand(world, node[name], rest, path)
+
+
+def _expandable(node: dict[str, Any], name: str) -> bool:
+    kind = node.get("object")
+    return not isinstance(kind, str) or kind == "list" or _field_expandable(kind, name)
+
+
+@functools.lru_cache(maxsize=1000)
+def _field_expandable(kind: str, name: str) -> bool:
+    """Whether a field is, or can be made, an object; True for objects of which the SDK does not know."""
+    found = object_class(kind)
+    return found is None or expandable(found, name)
 
 
 def _object_of(world: World, item: Any) -> Any:

@@ -12,7 +12,7 @@ from stripe.params import (
 )
 
 from sandbox import lists, money
-from sandbox.errors import StripeError
+from sandbox.errors import StripeError, missing
 from sandbox.params import merge_metadata
 from sandbox.resources import tax_rates
 from sandbox.routes import route
@@ -30,6 +30,8 @@ FIELDS = "amount description discountable discounts metadata period price_data p
 def create_by_hand(world: World, params: dict[str, Any]) -> Document:
     from sandbox.billing import adding
 
+    if not params.get("customer"):
+        raise missing("customer")
     customer = world.get("customer", params["customer"], "customer")
     invoice = _draft(world, params["invoice"], customer) if params.get("invoice") else None
     subscription = (

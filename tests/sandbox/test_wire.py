@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+import stripe
 
 from tests.sandbox.acts import FORM, browser, client_secret, customer_with, monthly, refused, subscribe
 from tests.sandbox_process import PUBLISHABLE_KEY, SandboxProcess
@@ -15,7 +16,7 @@ BEARER = {"Authorization": "Bearer sk_test_sandbox"}
 def ask(sandbox: SandboxProcess, method: str, path: str, body: str = "", **headers: str) -> tuple[int, Any, Any]:
     """Status, headers and decoded body of a raw request with the secret key."""
     sent = BEARER | FORM | {name.replace("_", "-"): value for name, value in headers.items()}
-    status, answered, text = sandbox.request(method, path, body if method == "POST" else None, sent)
+    status, answered, text = sandbox.request(method, path, body or None, sent)
     return status, answered, json.loads(text)
 
 
@@ -156,7 +157,8 @@ def test_unknown_routes_are_a_404(sandbox: SandboxProcess, method: str, path: st
         ("payment_method=pm_x", "resource_missing", "payment_method", None),
         ("metadata[" + "k" * 41 + "]=1", None, "metadata", None),
         ("metadata[k]=" + "v" * 501, None, "metadata[k]", None),
-        ("a[b=1&a=2&=3&&%ff=1", "parameter_unknown", None, None),
+        ("a[b=1&a=2&=3&&%00=1", "parameter_unknown", None, None),
+        ("name=%ff", None, None, "Invalid request: the parameters are not UTF-8."),
         ("name=x&name[y]=1", None, None, None),
         ("metadata" + "[a]" * 9999 + "=1", None, None, None),
         ("balance=" + "9" * 30, "parameter_invalid_integer", None, None),
@@ -173,6 +175,67 @@ def test_bad_parameters_are_stripes_errors(
     assert message is None or error["message"] == message
     assert ("doc_url" in error) == (code is not None)
     assert ask(sandbox, "GET", "/v1/customers")[2]["data"] == []
+
+
+def test_other_content_types_are_refused(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """JSON is not taken, and nothing is made of it."""
+    headers = {**BEARER, "Content-Type": "application/json"}
+    status, _, body = sandbox.request("POST", "/v1/customers", '{"name": "Ann"}', headers)
+    assert status == 400
+    assert json.loads(body)["error"]["message"].startswith("Invalid request (check that your POST content type is")
+    assert stripe_api.customers.list().data == []
+
+
+def test_parameters_of_the_query_and_of_a_deletes_body_count(sandbox: SandboxProcess) -> None:
+    """As curl sends them."""
+    status, _, made = ask(sandbox, "POST", "/v1/customers?name=Ann", "email=ann@example.com")
+    assert (status, made["name"], made["email"]) == (200, "Ann", "ann@example.com")
+    status, _, answer = ask(sandbox, "DELETE", f"/v1/customers/{made['id']}", "foo=1")
+    assert (status, answer["error"]["code"]) == (400, "parameter_unknown")
+
+
+def test_head_is_get_without_the_body(sandbox: SandboxProcess) -> None:
+    """The same status and headers."""
+    for path in ("/v1/customers", "/v1/customers/cus_none"):
+        got, headed = sandbox.request("GET", path, None, BEARER), sandbox.request("HEAD", path, None, BEARER)
+        assert (headed[0], headed[2]) == (got[0], "")
+        assert headed[1].keys() == got[1].keys()
+
+
+@pytest.mark.parametrize("header", ["Stripe-Account", "Stripe-Context"])
+def test_another_account_is_out_of_reach(sandbox: SandboxProcess, header: str) -> None:
+    """Its own is fine."""
+    own = ask(sandbox, "GET", "/v1/account")[2]["id"]
+    status, _, text = sandbox.request("GET", "/v1/customers", None, {**BEARER, header: "acct_other"})
+    assert (status, json.loads(text)["error"]["code"]) == (403, "account_invalid")
+    assert sandbox.request("GET", "/v1/customers", None, {**BEARER, header: own})[0] == 200
+
+
+def test_a_rate_limit_lets_so_many_through(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """Then 429 with its reason, as stripe-python raises it, and after a second it goes on."""
+    sandbox.post("rate_limit", {"per_second": 2})
+    made, refusals = 0, list[Any]()
+    for _ in range(6):
+        try:
+            stripe_api.customers.create()
+            made += 1
+        except stripe.RateLimitError as error:
+            refusals.append(error)
+    sandbox.post("rate_limit", {"per_second": 0})
+    assert made >= 2 and refusals
+    assert refusals[0].json_body["error"]["code"] == "rate_limit"
+    assert refusals[0].headers["Stripe-Rate-Limited-Reason"] == "global-rate"
+    assert len(stripe_api.customers.list().data) == made
+
+
+def test_a_lock_has_no_reason_and_may_be_tried_again(sandbox: SandboxProcess) -> None:
+    """stripe-python does so by itself."""
+    sandbox.fault(path="/v1/customers", status=429, reason="lock")
+    assert sandbox.make_client(max_network_retries=1).v1.customers.create().id
+    sandbox.fault(path="/v1/customers", status=429, reason="lock")
+    error = refused(sandbox.client.v1.customers.create)
+    assert error.json_body["error"]["code"] == "lock_timeout"
+    assert "Stripe-Rate-Limited-Reason" not in error.headers
 
 
 def test_missing_parameter_is_named(sandbox: SandboxProcess) -> None:
@@ -225,7 +288,9 @@ def test_expand_reaches_four_levels(sandbox: SandboxProcess, stripe_api: Any) ->
     assert found["items"].data[0].price.product.name == "Basic"
     listed = stripe_api.subscriptions.list({"expand": ["data.latest_invoice.customer"]}).data[0]
     assert listed.latest_invoice.customer.id == customer.id
-    assert refused(stripe_api.subscriptions.retrieve, made.id, {"expand": ["status"]}).http_status == 400
+    for path in ("status", "id", "created", "metadata", "description", "nothing", "customer.email", "items.data.id"):
+        error = refused(stripe_api.subscriptions.retrieve, made.id, {"expand": [path]})
+        assert (error.http_status, error.user_message) == (400, f"This property cannot be expanded ({path}).")
 
 
 def test_lists_page_in_both_directions(stripe_api: Any) -> None:
@@ -241,7 +306,8 @@ def test_lists_page_in_both_directions(stripe_api: Any) -> None:
     assert ([one.id for one in back.data], back.has_more) == (ids[3:6], True)
     assert [one.id for one in stripe_api.customers.list({"limit": 2}).auto_paging_iter()] == ids
     assert [one.id for one in stripe_api.customers.list({"email": "c3@example.com"}).data] == [ids[3]]
-    for bad in ({"limit": 0}, {"limit": 101}, {"starting_after": "cus_nobody"}):
+    both = {"starting_after": ids[6], "ending_before": ids[0]}
+    for bad in ({"limit": 0}, {"limit": 101}, {"starting_after": "cus_nobody"}, both):
         assert refused(stripe_api.customers.list, bad).http_status == 400
 
 
