@@ -4,8 +4,9 @@
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	if $$python -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then echo $$python; exit; fi; done; echo python3)
 IN_VENV = .venv/bin/python -m
+SCRIPT_TOOLS = node_modules/.package-lock.json
 
-.PHONY: help run test test-deep lint bench serve sandbox setup
+.PHONY: help run test test-deep lint scripts bench serve sandbox setup
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -15,6 +16,7 @@ run: ## The shop on http://localhost:4242, with a local stand-in for Stripe unle
 
 test: setup ## Every test, after setting up what is missing (Chromium, too)
 	@$(IN_VENV) tests.chromium
+	@if command -v npm >/dev/null; then $(MAKE) -s $(SCRIPT_TOOLS) || echo "No axe-core: pages are not looked at with it."; fi
 	@exec $(IN_VENV) pytest
 
 test-deep: setup ## The long ones: 10,000 histories, 1,000 customers under fire, 20,000 odd requests
@@ -24,6 +26,14 @@ lint: setup ## Style, format and types
 	$(IN_VENV) ruff check
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) mypy
+	@if command -v npm >/dev/null; then $(MAKE) -s scripts; else echo "No npm here: the scripts' types are not checked."; fi
+
+scripts: $(SCRIPT_TOOLS)
+	npm run --silent check
+
+$(SCRIPT_TOOLS): package.json package-lock.json
+	npm ci --ignore-scripts --loglevel=error
+	@touch $@
 
 bench: setup ## Speed, as ratios measured in one run
 	@exec $(IN_VENV) tests.bench

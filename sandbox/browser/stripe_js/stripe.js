@@ -34,4 +34,4 @@ function Stripe(publishableKey, options = {}) {
 }
 
 Stripe.version = "endive";
-window.Stripe = Stripe;
+/** @type {any} */ (window).Stripe = Stripe;
