@@ -24,7 +24,6 @@ from sandbox.world import World, formats
 OPTIONS: dict[str, dict[str, Any]] = {
     "card": {"mandate_options": None, "network": None, "request_three_d_secure": "automatic"},
     "sepa_debit": {"mandate_options": {}},
-    "au_becs_debit": {},
 }
 
 
@@ -157,7 +156,7 @@ def format_setup_intent(world: World, intent: Document) -> dict[str, Any]:
         "on_behalf_of": None,
         "payment_method": intent["payment_method"],
         "payment_method_configuration_details": None,
-        "payment_method_options": {kind: dict(OPTIONS[kind]) for kind in kinds},
+        "payment_method_options": {kind: dict(OPTIONS[kind]) for kind in kinds if kind in OPTIONS},
         "payment_method_types": kinds,
         "single_use_mandate": None,
         "status": intent["status"],
