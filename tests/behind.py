@@ -16,10 +16,12 @@ from tests.stripe_objects import event
 REFUSED, ASKS = "pm_card_chargeCustomerFail", "pm_card_authenticationRequired"
 
 
-def subscriber(shop: RunningShop, lookup_key: str = "premium_monthly", email: str = "alice@example.com") -> Any:
+def subscriber(
+    shop: RunningShop, lookup_key: str = "premium_monthly", email: str = "alice@example.com", **fields: Any
+) -> Any:
     """A member who has paid with Visa 4242; `subscription` and `customer` are their ids."""
     member: Any = shop.member(email)
-    attempt = member.subscribe(lookup_key)
+    attempt = member.subscribe(lookup_key, **fields)
     pay(shop.sandbox, attempt["clientSecret"])
     shop.settle()
     member.subscription = attempt["subscriptionId"]
