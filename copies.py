@@ -60,7 +60,8 @@ def read(obj: Row) -> Copy:
 
 def identity(obj: Row) -> str | None:
     """The id under which we keep an object; a summary of entitlements has only its customer's."""
-    return id_of(obj["customer"]) if obj["object"] == ENTITLEMENTS else obj.get("id")
+    found = id_of(obj.get("customer")) if obj["object"] == ENTITLEMENTS else obj.get("id")
+    return found if isinstance(found, str) else None
 
 
 def check(model: type[Any], columns: Row) -> None:
@@ -268,5 +269,5 @@ def sorted_items(items: Iterable[Row]) -> list[Row]:
 
 def id_of(value: Any) -> str | None:
     """The id of something that Stripe may have expanded."""
-    found: str | None = value["id"] if isinstance(value, dict) else value
+    found: str | None = value.get("id") if isinstance(value, dict) else value
     return found

@@ -36,12 +36,14 @@ def is_name(value: Any) -> bool:
 
 def owner(event: dict[str, Any]) -> str | None:
     """The id of the customer that an event's object belongs to."""
-    obj, before = event["data"]["object"], event["data"].get("previous_attributes") or {}
+    obj, before = event["data"]["object"], event["data"].get("previous_attributes")
     if obj["object"] == "customer":
         return str(obj["id"])
     if obj["object"] == "dispute":  # names its charge alone
-        obj = billing.retrieve("charge", str(sync.id_of(obj["charge"])), quick=True).object
-    customer = sync.id_of(obj.get("customer") or before.get("customer"))
+        obj = billing.retrieve("charge", str(sync.id_of(obj.get("charge"))), quick=True).object
+    customer = sync.id_of(obj.get("customer"))
+    if customer is None and isinstance(before, dict):
+        customer = sync.id_of(before.get("customer"))
     if customer is None and obj["object"] == "payment_method":
         # Detached: Stripe no longer says whose it was, we may.
         return db.session.scalar(sa.select(PaymentMethod.customer_id).where(PaymentMethod.id == obj["id"]))

@@ -116,8 +116,8 @@ def heard(_event: Row, settle: Settle) -> None:
 
 def paid(event: Row, settle: Settle) -> None:
     """A payment went through: its invoice's own events say so too. Ask only if our row, though newer, denies it."""
-    intent = event["data"]["object"]
-    invoice_id = (intent.get("payment_details") or {}).get("order_reference")
+    details = event["data"]["object"].get("payment_details")
+    invoice_id = details.get("order_reference") if isinstance(details, dict) else None
     held = hold(Invoice, invoice_id) if isinstance(invoice_id, str) else None
     if held and event["created"] < held.known_from and held.copy.columns["status"] != "paid":
         return ask("invoice", held.copy.id, None, settle)
