@@ -1,61 +1,268 @@
-"""The page at /: the clock, what happened lately, and what there is."""
+"""The page at / and what is below it: what there is, what happened, what was delivered, and the clock."""
 
 import json
+import re
 import time
 from typing import Any
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 
+from sandbox import money
+from sandbox.billing import periods
 from sandbox.server import Sandbox
+from sandbox.store import Document
+from sandbox.world import Caller, World
 
-page = Blueprint("page", __name__, template_folder="templates")
-STEPS = {"1 hour": 3600, "1 day": 86400, "7 days": 7 * 86400, "31 days": 31 * 86400}
-SHOWN = 50
+page = Blueprint("page", __name__, template_folder="templates", static_folder="static", static_url_path="/page")
+STEPS = {"1 hour": 3600, "1 day": 86400, "7 days": 7 * 86400, "1 month": 0}  # seconds; a month is of the calendar
+SHOWN = 50  # rows of a list
+LAST = 2**62  # after every sequence
+LOOKED_THROUGH = 2000  # newest events, for those that name an object
+LISTS = {
+    "customers": "customer",
+    "subscriptions": "subscription",
+    "invoices": "invoice",
+    "payments": "payment_intent",
+    "clocks": "test_helpers.test_clock",
+}
+RELATED = ("subscription", "invoice", "payment_intent", "payment_method", "charge")
+PREFIXES = ("cus", "sub", "in", "pi", "seti", "pm", "ch", "py", "re", "price", "prod", "si", "du", "clock", "evt")
+FAULTS: dict[str, dict[str, Any]] = {
+    "answer 500": {"status": 500},
+    "answer 429": {"status": 429},
+    "lose the answer": {"drop": True, "when": "after"},
+    "close the connection": {"drop": True},
+    "wait 5 seconds": {"delay": 5.0},
+}
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 
 
 @page.app_template_filter()
 def moment(at: int) -> str:
-    return time.strftime("%d %b %Y %H:%M:%S UTC", time.gmtime(at))
+    return time.strftime("%d %b %Y %H:%M:%S", time.gmtime(at))
+
+
+@page.app_template_filter()
+def pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@page.app_template_filter()
+def amount(value: int, currency: str) -> str:
+    return money.shown(value, currency)
+
+
+@page.before_request
+def refuse_other_sites() -> Response | None:
+    """A page elsewhere must not be able to move the clock."""
+    if request.method == "POST" and request.origin and request.origin.partition("://")[2] != request.host:
+        return Response("Only this page may do that.", 403)
+    return None
+
+
+@page.after_request
+def protect(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if request.endpoint != "page.static":
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _sandbox() -> Sandbox:
+    sandbox: Sandbox = current_app.extensions["sandbox"]
+    return sandbox
+
+
+def _render(template: str, world: World, **values: Any) -> str:
+    """A page, with the clock and what happens next on it."""
+    due = "SELECT due, kind, object FROM jobs WHERE clock IS NULL ORDER BY due, id LIMIT 1"
+    return render_template(
+        f"page/{template}.html",
+        account=world.account,
+        lists=LISTS,
+        mode=_sandbox().targets.mode,
+        next_due=world.store.db.execute(due).fetchone(),
+        now=world.now(),
+        steps=STEPS,
+        **values,
+    )
 
 
 @page.get("/")
 def overview() -> str:
-    """Clock, counts, newest events with their deliveries."""
-    sandbox: Sandbox = current_app.extensions["sandbox"]
-    with sandbox.store.lock:
-        events = [json.loads(row["document"]) for row in _rows(sandbox, "SELECT document FROM events")]
-        deliveries = {event["id"]: _deliveries(sandbox, event["id"]) for event in events}
-        counts, account = sandbox.store.counts(), sandbox.store.setting("account")
-    return render_template(
-        "overview.html",
-        now=sandbox.clock.now(),
-        steps=STEPS,
-        events=events,
-        deliveries=deliveries,
-        counts=counts,
-        account=account,
-        mode=sandbox.targets.mode,
-        as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
-    )
+    """What happened lately, how deliveries are disturbed, and which faults wait."""
+    sandbox = _sandbox()
+    with sandbox.transaction(Caller()) as world:
+        undelivered = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'held', 'failed')"
+        return _render(
+            "overview",
+            world,
+            events=_events(world),
+            faults=sandbox.faults.faults,
+            kinds_of_fault=FAULTS,
+            undelivered=world.store.db.execute(undelivered).fetchone()[0],
+        )
+
+
+@page.get("/<any(customers, subscriptions, invoices, payments, clocks):name>")
+def listing(name: str) -> Any:
+    """The newest objects of a kind; an id leads to its object, anything else is a customer's e-mail address."""
+    kind, wanted = LISTS[name], request.args.get("q", "").strip()
+    with _sandbox().transaction(Caller()) as world:
+        if wanted and world.find(wanted):
+            return redirect(url_for(".thing", id=wanted))
+        before = request.args.get("before", LAST, type=int)
+        where, value = ("email = ?", wanted) if wanted else ("sequence < ?", before)
+        kind = "customer" if wanted else kind
+        found = world.select(kind, where, (value,), tail=f"ORDER BY sequence DESC LIMIT {SHOWN}")
+        older = world.store.sequence(found[-1]["id"], kind) if len(found) == SHOWN else None
+        things = [world.wire(document) for document in found]
+        return _render("list", world, name=name, kind=kind, things=things, wanted=wanted, older=older)
+
+
+@page.get("/objects/<id>")
+def thing(id: str) -> str:
+    """One object as JSON, what belongs to it, and the events that name it."""
+    with _sandbox().transaction(Caller()) as world:
+        document = world.find(id)
+        if document is None:
+            abort(404)
+        return _render(
+            "thing",
+            world,
+            thing=world.wire(document),
+            related=_related(world, document),
+            events=_events(world, naming=id),
+            linked=_linked,
+        )
+
+
+@page.get("/events")
+def events() -> str:
+    with _sandbox().transaction(Caller()) as world:
+        before, type = request.args.get("before", type=int), request.args.get("type", "")
+        found = _events(world, before=before, type=type)
+        return _render("events", world, events=found, type=type, older=_older(found))
+
+
+@page.get("/events/<id>")
+def event(id: str) -> str:
+    """One event as it is sent, and its deliveries."""
+    with _sandbox().transaction(Caller()) as world:
+        row = world.store.db.execute("SELECT document FROM events WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            abort(404)
+        sent = _deliveries(world, "event = ?", (id,))
+        return _render("event", world, event=json.loads(row["document"]), deliveries=sent, linked=_linked)
+
+
+@page.get("/deliveries")
+def deliveries() -> str:
+    with _sandbox().transaction(Caller()) as world:
+        state = request.args.get("state", "")
+        found = _deliveries(world, "state = ?", (state,)) if state else _deliveries(world)
+        return _render("deliveries", world, deliveries=found, state=state)
 
 
 @page.post("/advance")
 def advance() -> Any:
-    """Move the world's time on, by one of the steps."""
-    sandbox: Sandbox = current_app.extensions["sandbox"]
-    if request.origin and request.origin.partition("://")[2] != request.host:
-        return Response("Only this page may move the clock.", 403)
-    sandbox.advance(sandbox.clock.now() + STEPS.get(request.form.get("by", ""), 0))
-    return redirect("/", 303)
+    """Move the world's time on: by one of the steps, or to the next thing that happens."""
+    sandbox = _sandbox()
+    now, by = sandbox.clock.now(), request.form.get("by", "")
+    if by == "next":
+        to = max(now, request.form.get("to", now, type=int))
+    else:
+        to = periods.after(now, "month", 1, 1) if by == "1 month" else now + STEPS.get(by, 0)
+    sandbox.advance(to)
+    return _back()
 
 
-def _rows(sandbox: Sandbox, query: str) -> list[Any]:
-    return sandbox.store.db.execute(f"{query} ORDER BY sequence DESC LIMIT ?", (SHOWN,)).fetchall()
+@page.post("/deliveries/<int:id>/retry")
+def retry(id: int) -> Any:
+    if not _sandbox().deliveries.retry(id):
+        abort(404)
+    return _back()
 
 
-def _deliveries(sandbox: Sandbox, event: str) -> list[Any]:
-    query = """
-        SELECT url, state, attempts, next_attempt,
-               (SELECT status FROM attempts WHERE delivery = deliveries.id ORDER BY id DESC LIMIT 1) AS status
-        FROM deliveries WHERE event = ?"""
-    return sandbox.store.db.execute(query, (event,)).fetchall()
+@page.post("/faults")
+def add_fault() -> Any:
+    """Befall the next requests whose path fits; none of the known kinds clears those that wait."""
+    wish = FAULTS.get(request.form.get("kind", ""))
+    if wish is None:
+        _sandbox().faults.clear()
+        return _back()
+    path = re.escape(request.form.get("path", ""))
+    _sandbox().faults.add(path=path, times=request.form.get("times", 1, type=int), **wish)
+    return _back()
+
+
+@page.post("/mode")
+def set_mode() -> Any:
+    """How deliveries are disturbed; what was held goes once they no longer are."""
+    from sandbox.control import MODES
+
+    mode = request.form.get("mode", "")
+    if mode not in MODES:
+        abort(400)
+    _sandbox().targets.mode, _sandbox().targets.disturbed = mode, ("*",)
+    if mode == "deliver":
+        _sandbox().deliveries.flush()
+    return _back()
+
+
+def _back() -> Any:
+    """To the page that the form was on, never to another site."""
+    came_from = request.referrer or ""
+    return redirect(came_from if came_from.startswith(request.host_url) else "/", 303)
+
+
+def _events(world: World, *, before: int | None = None, type: str = "", naming: str = "") -> list[dict[str, Any]]:
+    """The newest events, with their place and their deliveries."""
+    where, values = ["1"], []
+    for condition, value in (("sequence < ?", before), ("type GLOB ?", type), ("instr(document, ?)", naming)):
+        if value:
+            where.append(condition)
+            values.append(value)
+    table = f"(SELECT * FROM events ORDER BY sequence DESC LIMIT {LOOKED_THROUGH})" if naming else "events"
+    query = f"SELECT sequence, document FROM {table} WHERE {' AND '.join(where)} ORDER BY sequence DESC LIMIT {SHOWN}"
+    found = []
+    for row in world.store.db.execute(query, values).fetchall():
+        event = json.loads(row["document"])
+        event |= {"sequence": row["sequence"], "deliveries": _deliveries(world, "event = ?", (event["id"],))}
+        found.append(event)
+    return found
+
+
+def _older(found: list[dict[str, Any]]) -> int | None:
+    return found[-1]["sequence"] if len(found) == SHOWN else None
+
+
+def _deliveries(world: World, where: str = "1", values: tuple[Any, ...] = ()) -> list[Any]:
+    query = f"""
+        SELECT deliveries.*, attempts.status, attempts.error FROM deliveries
+        LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts WHERE delivery = deliveries.id)
+        WHERE {where} ORDER BY deliveries.id DESC LIMIT {SHOWN}"""
+    return world.store.db.execute(query, values).fetchall()
+
+
+def _related(world: World, document: Document) -> dict[str, list[dict[str, Any]]]:
+    """What names the object in a column of its own."""
+    column = document["object"]
+    if column not in ("customer", "subscription", "invoice", "payment_intent"):
+        return {}
+    tail = f"ORDER BY sequence DESC LIMIT {SHOWN}"
+    found = {kind: world.select(kind, f"{column} = ?", (document["id"],), tail=tail) for kind in RELATED}
+    return {kind: [world.wire(one) for one in ones] for kind, ones in found.items() if ones}
+
+
+def _linked(value: Any) -> list[tuple[str, str]]:
+    """JSON in pieces, each with where it leads: ids of objects to their pages, the rest nowhere."""
+    pieces = re.split(rf'(?<=")({"|".join(PREFIXES)})(_\w{{10,}})(?=")', pretty(value))
+    found = [(pieces[0], "")]
+    for prefix, rest, text in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+        found += [(prefix + rest, f"/{'events' if prefix == 'evt' else 'objects'}/{prefix}{rest}"), (text, "")]
+    return found
