@@ -18,6 +18,14 @@ def coupon_of(world: World, discount: str) -> Document:
     return found
 
 
+def amount_off(coupon: Document, currency: str) -> int | None:
+    """What a coupon takes off in a currency; None if it has no such currency."""
+    if coupon["currency"] == currency:
+        return int(coupon["amount_off"])
+    option = coupon["currency_options"].get(currency)
+    return None if option is None else int(option["amount_off"])
+
+
 def running(world: World, subscription: Document) -> list[str]:
     """The subscription's discounts that have not come to their end."""
     now = world.now(subscription["customer"])
@@ -30,6 +38,8 @@ def redeem(
     customer: Document,
     old: list[str],
     param: str = "discounts",
+    *,
+    new: bool = False,
     **on: str,
 ) -> list[str]:
     """The discounts that a request asks for, on a subscription, an item or an invoice; an empty list leaves the old.
@@ -42,11 +52,18 @@ def redeem(
         raise StripeError(f"You can apply up to {MOST_DISCOUNTS} discounts.", param=param)
     if not given:
         return old
-    return [_redeem(world, wish, customer, old, f"{param}[{index}]", on) for index, wish in enumerate(given)]
+    return [_redeem(world, wish, customer, old, f"{param}[{index}]", on, new=new) for index, wish in enumerate(given)]
 
 
 def _redeem(
-    world: World, wish: dict[str, Any], customer: Document, old: list[str], param: str, on: dict[str, str]
+    world: World,
+    wish: dict[str, Any],
+    customer: Document,
+    old: list[str],
+    param: str,
+    on: dict[str, str],
+    *,
+    new: bool,
 ) -> str:
     if wish.get("discount"):
         if wish["discount"] not in old:
@@ -55,13 +72,17 @@ def _redeem(
     code = None
     if wish.get("promotion_code"):
         code = world.get("promotion_code", wish["promotion_code"], f"{param}[promotion_code]")
-        _check_code(world, code, customer, f"{param}[promotion_code]")
+        _check_code(world, code, customer, f"{param}[promotion_code]", new=new)
     coupon = world.get("coupon", code["coupon"] if code else wish.get("coupon", ""), f"{param}[coupon]")
     kept = next((id for id in old if not code and world.get("discount", id)["coupon"] == coupon["id"]), None)
     if kept:
         return kept
     if not is_valid(coupon, world.now(customer["id"])):
         raise StripeError(f"This coupon has expired: {coupon['id']}", code="coupon_expired", param=f"{param}[coupon]")
+    currency = customer["currency"]
+    if coupon["amount_off"] is not None and currency and amount_off(coupon, currency) is None:
+        text = f"The coupon {coupon['id']} has no amount in the currency {currency}."
+        raise StripeError(text, param=f"{param}[coupon]")
     for redeemed in filter(None, (coupon, code)):
         redeemed["times_redeemed"] += 1
         world.save(redeemed)
@@ -93,7 +114,7 @@ def is_valid(redeemable: Document, now: int) -> bool:
     return (until is None or now < until) and (most is None or redeemable["times_redeemed"] < most)
 
 
-def _check_code(world: World, code: Document, customer: Document, param: str) -> None:
+def _check_code(world: World, code: Document, customer: Document, param: str, *, new: bool) -> None:
     coupon = world.find(code["coupon"], "coupon")
     now = world.now(customer["id"])
     usable = code["active"] and is_valid(code, now) and coupon and not coupon.get("deleted") and is_valid(coupon, now)
@@ -101,6 +122,9 @@ def _check_code(world: World, code: Document, customer: Document, param: str) ->
         raise StripeError(
             f"This promotion code is not valid: {code['code']}", code="promotion_code_invalid", param=param
         )
+    if code["restrictions"]["minimum_amount"] and not new:
+        text = "Promotion codes with amount restrictions can't be applied to a subscription's update or to an item."
+        raise StripeError(text, param=param)
     if code["customer"] not in (None, customer["id"]):
         raise StripeError("This promotion code cannot be redeemed by this customer.", param=param)
     paid = "customer = ? AND status = 'paid'"
@@ -109,6 +133,16 @@ def _check_code(world: World, code: Document, customer: Document, param: str) ->
     ):
         text = "This promotion code cannot be redeemed because the associated customer has prior transactions."
         raise StripeError(text, param=param)
+
+
+def check_minimum(world: World, discounts: list[str], amount: int) -> None:
+    """Raises Stripe's error when a promotion code asks for more than a new subscription comes to."""
+    for id in discounts:
+        code = world.find(world.get("discount", id)["promotion_code"], "promotion_code")
+        least = code["restrictions"]["minimum_amount"] if code else None
+        if code and amount < (least or 0):
+            text = f"The promotion code {code['code']} is for amounts of at least {least}."
+            raise StripeError(text, param="discounts")
 
 
 def use_up(world: World, invoice: Document) -> None:

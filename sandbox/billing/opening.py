@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.billing import discounting, ending, lines, periods
+from sandbox.billing import discounting, ending, lines, periods, reckoning
 from sandbox.errors import StripeError, missing
 from sandbox.params import merge_metadata
 from sandbox.resources import payment_methods, tax_rates
@@ -57,7 +57,9 @@ def make(world: World, params: dict[str, Any]) -> Document:
     )
     _make_items(world, subscription, items, params["items"], now)
     on = {"subscription": subscription["id"]}
-    subscription["discounts"] = discounting.redeem(world, params.get("discounts"), customer, [], **on)
+    subscription["discounts"] = discounting.redeem(world, params.get("discounts"), customer, [], new=True, **on)
+    if subscription["discounts"]:
+        discounting.check_minimum(world, subscription["discounts"], reckoning.gross(world, subscription))
     ending.plan_end(world, subscription, params)
     ending.fit_periods(world, subscription, params)
     return subscription

@@ -17,7 +17,7 @@ def reckon(world: World, invoice: Document) -> None:
     for line in charged:
         if not line["proration"]:
             line["discount_amounts"] = []
-    discount(world, charged, invoice["discounts"])
+    discount(world, charged, invoice["discounts"], invoice["currency"])
     for line in charged:
         _tax(world, line, line["tax_rates"] or invoice["default_tax_rates"])
     own = sum(d["amount"] for line in charged for d in line["discount_amounts"] if d["discount"] in line["discounts"])
@@ -36,13 +36,13 @@ def reckon(world: World, invoice: Document) -> None:
     )
 
 
-def discount(world: World, charged: list[Line], discounts: list[str]) -> None:
+def discount(world: World, charged: list[Line], discounts: list[str], currency: str) -> None:
     """Take off each line its own discounts, then the invoice's in their order."""
     for line in charged:
         for id in line["discounts"]:
-            _take_off(world, [line], id)
+            _take_off(world, [line], id, currency)
     for id in discounts:
-        _take_off(world, charged, id)
+        _take_off(world, charged, id, currency)
 
 
 def net(world: World, subscription: Document, item: Document) -> Decimal:
@@ -52,7 +52,7 @@ def net(world: World, subscription: Document, item: Document) -> Decimal:
         return _gross(world, subscription, item)
     items = subscribing.items_of(world, subscription)
     charged = [_whole(world, subscription, one) for one in items]
-    discount(world, charged, discounts)
+    discount(world, charged, discounts, subscription["currency"])
     return Decimal(lines.net(charged[[one["id"] for one in items].index(item["id"])]))
 
 
@@ -62,8 +62,14 @@ def alone(world: World, subscription: Document, item: Document) -> Decimal:
     if not discounts and not item["discounts"]:
         return _gross(world, subscription, item)
     charged = [_whole(world, subscription, item)]
-    discount(world, charged, discounts)
+    discount(world, charged, discounts, subscription["currency"])
     return Decimal(lines.net(charged[0]))
+
+
+def gross(world: World, subscription: Document) -> int:
+    """What all items cost for a whole period, before discounts."""
+    items = subscribing.items_of(world, subscription)
+    return sum(money.rounded(_gross(world, subscription, item)) for item in items)
 
 
 def _gross(world: World, subscription: Document, item: Document) -> Decimal:
@@ -78,7 +84,7 @@ def _whole(world: World, subscription: Document, item: Document) -> Line:
     }
 
 
-def _take_off(world: World, charged: list[Line], id: str) -> None:
+def _take_off(world: World, charged: list[Line], id: str, currency: str) -> None:
     coupon = discounting.coupon_of(world, id)
     products = (coupon["applies_to"] or {}).get("products")
     eligible = [
@@ -90,7 +96,7 @@ def _take_off(world: World, charged: list[Line], id: str) -> None:
     if coupon["percent_off"] is not None:
         whole = money.rounded(Decimal(sum(left)) * Decimal(str(coupon["percent_off"])) / 100)
     else:
-        whole = min(coupon["amount_off"], sum(left))
+        whole = min(discounting.amount_off(coupon, currency) or 0, sum(left))
     for line, amount in zip(eligible, money.spread(whole, left), strict=True):
         line["discount_amounts"].append({"amount": amount, "discount": id})
 

@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from stripe.params import SubscriptionItemListParams, SubscriptionItemRetrieveParams
+from stripe.params import (
+    SubscriptionItemCreateParams,
+    SubscriptionItemDeleteParams,
+    SubscriptionItemListParams,
+    SubscriptionItemRetrieveParams,
+    SubscriptionItemUpdateParams,
+)
 
 from sandbox import lists, money
 from sandbox.billing import discounting
@@ -15,6 +21,50 @@ from sandbox.store import Document
 from sandbox.world import World, formats
 
 MOST_ITEMS = 20
+
+
+CHANGES = (
+    "discounts metadata payment_behavior plan price price_data proration_behavior proration_date quantity tax_rates"
+)
+
+
+@route("POST /v1/subscription_items", SubscriptionItemCreateParams, f"{CHANGES} subscription")
+def create(world: World, params: dict[str, Any]) -> Document:
+    subscription = world.get("subscription", params["subscription"], "subscription")
+    old = {item["id"] for item in world.select("subscription_item", "subscription = ?", (subscription["id"],))}
+    _change(world, subscription, {}, params)
+    items = world.select("subscription_item", "subscription = ?", (subscription["id"],))
+    return next((item for item in items if item["id"] not in old), items[-1])
+
+
+@route("POST /v1/subscription_items/<id>", SubscriptionItemUpdateParams, f"{CHANGES} off_session")
+def update(world: World, params: dict[str, Any], id: str) -> Document:
+    item = world.get("subscription_item", id)
+    _change(world, world.get("subscription", item["subscription"]), {"id": id}, params)
+    return item
+
+
+@route(
+    "DELETE /v1/subscription_items/<id>",
+    SubscriptionItemDeleteParams,
+    "clear_usage payment_behavior proration_behavior proration_date",
+)
+def delete(world: World, params: dict[str, Any], id: str) -> Document:
+    item = world.get("subscription_item", id)
+    subscription = world.get("subscription", item["subscription"])
+    clear = {name: params.pop(name) for name in ("clear_usage",) if name in params}
+    _change(world, subscription, {"id": id, "deleted": True, **clear}, params)
+    return item
+
+
+def _change(world: World, subscription: Document, item: dict[str, Any], params: dict[str, Any]) -> None:
+    """An item's own requests are updates of its subscription."""
+    from sandbox.resources import subscriptions
+
+    of_update = ("payment_behavior", "proration_behavior", "proration_date", "off_session")
+    wish = {name: value for name, value in params.items() if name not in (*of_update, "subscription", "expand")}
+    rest = {name: params[name] for name in of_update if name in params}
+    subscriptions.update(world, {**rest, "items": [{**item, **wish}]}, subscription["id"])
 
 
 @route("GET /v1/subscription_items/<id>", SubscriptionItemRetrieveParams)
