@@ -93,7 +93,11 @@ def cancel(world: World, intent: Document, reason: str | None) -> None:
         cancellation_reason=reason,
         canceled_at=world.now(intent["customer"]),
         next_action=None,
+        amount_capturable=0,
     )
+    charge = world.find(intent["latest_charge"], "charge")
+    if charge and charge["status"] == "succeeded":  # authorized and never taken
+        world.update(charge, "charge.refunded", amount_refunded=charge["amount"])
     world.emit("payment_intent.canceled", intent)
 
 
@@ -120,7 +124,8 @@ def _ask_cardholder(world: World, intent: Document, return_url: str | None, *, a
 def _charge(world: World, intent: Document, method: Document, *, by_3ds: bool, automatic: bool) -> None:
     decline = methods.instrument_of(method).decline
     status, details = ("failed", decline.details()) if decline else ("succeeded", None)
-    charge = charges.create(world, intent, method, status, decline=details, authenticated=by_3ds)
+    held = intent["capture_method"] == "manual"
+    charge = charges.create(world, intent, method, status, decline=details, authenticated=by_3ds, captured=not held)
     intent["latest_charge"] = charge["id"]
     if decline:
         world.emit("charge.failed", charge)
@@ -128,7 +133,25 @@ def _charge(world: World, intent: Document, method: Document, *, by_3ds: bool, a
         declined(world, intent, method, error, automatic=automatic)
         return
     keep(world, intent, method)
+    if held:
+        intent.update(status="requires_capture", amount_capturable=intent["amount"])
+        world.save(intent)
+        world.emit("charge.succeeded", charge)
+        world.emit("payment_intent.amount_capturable_updated", intent)
+        return
     succeeded(world, intent, charge, automatic=automatic)
+
+
+def capture(world: World, intent: Document, amount: int) -> None:
+    """Take the money that was only authorized."""
+    charge = world.get("charge", intent["latest_charge"])
+    charge.update(captured=True, amount_captured=amount, amount_refunded=charge["amount"] - amount)
+    world.save(charge)
+    intent.update(status="succeeded", amount_capturable=0, amount_received=amount)
+    world.save(intent)
+    world.emit("charge.captured", charge)
+    world.emit("payment_intent.succeeded", intent)
+    disputes.plan(world, charge)
 
 
 def keep(world: World, intent: Document, method: Document) -> None:

@@ -36,10 +36,11 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
 def create(world: World, intent: Document, method: Document, status: str, **fields: Any) -> Document:
     """The outcome of asking the bank for the intent's amount, or, when pending, the wait for it. Emits nothing.
 
-    fields: decline, authenticated (by 3D Secure), mandate, automatic (nobody asked for it), where they differ from
-    those of a good payment.
+    fields: decline, authenticated (by 3D Secure), mandate, automatic (nobody asked for it), captured, where they
+    differ from those of a good payment.
     """
-    given = {"authenticated": False, "automatic": False, "decline": None, "mandate": None} | fields
+    nothing = {"authenticated": False, "automatic": False, "captured": True, "decline": None, "mandate": None}
+    given = nothing | fields
     return world.create(
         "charge",
         "ch_" if method["type"] == "card" else "py_",
@@ -63,12 +64,13 @@ def create(world: World, intent: Document, method: Document, status: str, **fiel
 def format_charge(world: World, charge: Document) -> dict[str, Any]:
     method = world.get("payment_method", charge["payment_method"])
     paid = charge["status"] == "succeeded"
+    captured = charge["status"] != "failed" and charge.get("captured", True)
     decline = charge["decline"] or {}
     return {
         "id": charge["id"],
         "object": "charge",
         "amount": charge["amount"],
-        "amount_captured": charge["amount"] if paid else 0,
+        "amount_captured": charge.get("amount_captured", charge["amount"]) if paid and captured else 0,
         "amount_refunded": charge["amount_refunded"],
         "application": None,
         "application_fee": None,
@@ -76,7 +78,7 @@ def format_charge(world: World, charge: Document) -> dict[str, Any]:
         "balance_transaction": charge["balance_transaction"],
         "billing_details": method["billing_details"],
         "calculated_statement_descriptor": NAME.upper(),
-        "captured": charge["status"] != "failed",
+        "captured": captured,
         "created": charge["created"],
         "currency": charge["currency"],
         "customer": charge["customer"],

@@ -4,6 +4,7 @@ from typing import Any
 
 from stripe.params import (
     PaymentIntentCancelParams,
+    PaymentIntentCaptureParams,
     PaymentIntentConfirmParams,
     PaymentIntentCreateParams,
     PaymentIntentListParams,
@@ -125,12 +126,32 @@ def confirm(world: World, params: dict[str, Any], id: str) -> Document:
     return intent
 
 
+@route("POST /v1/payment_intents/<id>/capture", PaymentIntentCaptureParams, "amount_to_capture metadata")
+def capture(world: World, params: dict[str, Any], id: str) -> Document:
+    """Take what was authorized, or a part of it; the rest is let go."""
+    intent = world.get("payment_intent", id)
+    if intent["status"] != "requires_capture":
+        text = (
+            f"This PaymentIntent could not be captured because it has a status of {intent['status']}. Only a "
+            "PaymentIntent with one of the following statuses may be captured: requires_capture."
+        )
+        raise intents.unexpected_state(world, intent, text)
+    amount = params.get("amount_to_capture", intent["amount"])
+    if not 1 <= amount <= intent["amount"]:
+        text = f"The amount to capture must be at least 1 and at most {intent['amount']}."
+        raise StripeError(text, code="amount_too_large" if amount > 1 else None, param="amount_to_capture")
+    if "metadata" in params:
+        intent["metadata"] = merge_metadata(intent["metadata"], params["metadata"])
+    payments.capture(world, intent, amount)
+    return intent
+
+
 @route("POST /v1/payment_intents/<id>/cancel", PaymentIntentCancelParams, "cancellation_reason")
 def cancel(world: World, params: dict[str, Any], id: str) -> Document:
     intent = world.get("payment_intent", id)
     if intent["invoice"]:
         raise StripeError(OF_AN_INVOICE.format(intent["invoice"]))
-    if intent["status"] not in intents.CONFIRMABLE:
+    if intent["status"] not in (*intents.CONFIRMABLE, "requires_capture"):
         text = (
             f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. Only a PaymentIntent "
             "with one of the following statuses may be canceled: requires_payment_method, requires_capture, "
@@ -149,6 +170,8 @@ def list_payment_intents(world: World, params: dict[str, Any]) -> lists.Page:
 def make(world: World, **fields: Any) -> Document:
     """A new intent; what is not given has the value of a one-off payment. Emits nothing."""
     id = world.new_id("pi")
+    invoice = world.find(fields.get("invoice"), "invoice")
+    subscription = world.find(invoice["subscription"], "subscription") if invoice else None
     nothing = dict.fromkeys(
         [
             "allowed",
@@ -162,7 +185,9 @@ def make(world: World, **fields: Any) -> Document:
             "payment_method",
         ]
     )
-    given = nothing | dict.fromkeys(FIELDS.split()) | {"amount_received": 0, "metadata": {}} | fields
+    settings = subscription["payment_settings"]["payment_method_types"] if subscription else None
+    given = nothing | dict.fromkeys(FIELDS.split())
+    given |= {"amount_capturable": 0, "amount_received": 0, "kinds": settings, "metadata": {}} | fields
     return world.create("payment_intent", id, client_secret=f"{id}_secret_{random_text(25)}", **given)
 
 
@@ -174,7 +199,7 @@ def format_payment_intent(world: World, intent: Document) -> dict[str, Any]:
         "object": "payment_intent",
         "allowed_payment_method_types": intent.get("allowed"),
         "amount": intent["amount"],
-        "amount_capturable": 0,
+        "amount_capturable": intent.get("amount_capturable", 0),
         "amount_details": {"tip": {}},
         "amount_received": intent["amount_received"],
         "application": None,
@@ -221,8 +246,8 @@ def format_payment_intent(world: World, intent: Document) -> dict[str, Any]:
 
 
 def method_types(intent: Document) -> list[str]:
-    """The kinds of methods that can pay it."""
-    allowed, excluded = intent.get("allowed"), intent.get("excluded")
+    """The kinds of methods that can pay it: for an invoice, those of its subscription's payment_settings."""
+    allowed, excluded = intent.get("allowed") or intent.get("kinds"), intent.get("excluded")
     return methods.offered(intent["currency"], allowed, excluded, sort=intent["invoice"] is not None)
 
 

@@ -125,6 +125,10 @@ def make(world: World, **fields: Any) -> Document:
             "payment_method",
         ]
     )
+    subscription = world.find(fields.get("subscription"), "subscription")
+    if subscription:
+        nothing["currency"] = subscription["currency"]
+        nothing["kinds"] = subscription["payment_settings"]["payment_method_types"]
     given = nothing | {"metadata": {}, "status": "requires_payment_method", "usage": "off_session"} | fields
     return world.create("setup_intent", id, client_secret=f"{id}_secret_{random_text(31)}", **given)
 
@@ -166,7 +170,8 @@ def format_setup_intent(world: World, intent: Document) -> dict[str, Any]:
 
 def method_types(intent: Document) -> list[str]:
     """The kinds of methods that can be set up: by the subscription's currency if it is for one, else those allowed."""
-    allowed, excluded = intent["allowed_payment_method_types"], intent.get("excluded_payment_method_types")
+    allowed = intent["allowed_payment_method_types"] or intent.get("kinds")
+    excluded = intent.get("excluded_payment_method_types")
     return methods.offered(intent.get("currency"), allowed, excluded) or ["card"]
 
 

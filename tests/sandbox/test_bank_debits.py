@@ -254,3 +254,18 @@ def test_card_pays_while_no_debit_is_under_way(sandbox: SandboxProcess, stripe_a
     assert error.code == "payment_intent_unexpected_state"
     status, body = confirm(sandbox, client_secret(subscription))
     assert (status, body["error"]["code"]) == (400, "payment_intent_unexpected_state")
+
+
+def test_subscription_says_which_methods_may_pay(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """Its payment_settings, for its invoices and for the setup that a trial asks for."""
+    only = {"payment_method_types": ["sepa_debit"], "save_default_payment_method": "on_subscription"}
+    subscription = in_euros(stripe_api, payment_settings=only)
+    intent = client_secret(subscription).partition("_secret_")[0]
+    assert stripe_api.payment_intents.retrieve(intent).payment_method_types == ["sepa_debit"]
+    trial = in_euros(stripe_api, trial_period_days=7)
+    setup = trial.pending_setup_intent
+    assert setup.payment_method_types == ["card", "sepa_debit"]
+    status, answer = debit(sandbox, setup.client_secret, iban=GOOD)
+    assert (status, answer["status"]) == (200, "succeeded")
+    kept = stripe_api.subscriptions.retrieve(trial.id, {"expand": ["default_payment_method"]})
+    assert kept.default_payment_method.type == "sepa_debit"

@@ -120,6 +120,29 @@ def test_setup_with_a_card_that_fails(sandbox: SandboxProcess, stripe_api: Any) 
     assert confirm(sandbox, setup.client_secret)[1]["error"]["code"] == "setup_intent_unexpected_state"
 
 
+def test_payment_is_authorized_first_and_captured_later(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    params = {"payment_method": "pm_card_visa", "capture_method": "manual"}
+    intent = intent_of(stripe_api, **params)
+    assert intent.status == "requires_confirmation"
+    held = stripe_api.payment_intents.confirm(intent.id, {"expand": ["latest_charge"]})
+    assert (held.status, held.amount_capturable, held.amount_received) == ("requires_capture", 1200, 0)
+    assert (held.latest_charge.captured, held.latest_charge.amount_captured) == (False, 0)
+    assert refused(stripe_api.payment_intents.capture, intent.id, {"amount_to_capture": 1201}).http_status == 400
+    taken = stripe_api.payment_intents.capture(intent.id, {"amount_to_capture": 1000, "expand": ["latest_charge"]})
+    assert (taken.status, taken.amount_capturable, taken.amount_received) == ("succeeded", 0, 1000)
+    assert (taken.latest_charge.amount_captured, taken.latest_charge.amount_refunded) == (1000, 200)
+    assert types(sandbox.events())[1:] == [
+        "charge.succeeded",
+        "payment_intent.amount_capturable_updated",
+        "charge.captured",
+        "payment_intent.succeeded",
+    ]
+    other = intent_of(stripe_api, **params, confirm=True)
+    let_go = stripe_api.payment_intents.cancel(other.id, {"expand": ["latest_charge"]})
+    assert (let_go.status, let_go.latest_charge.refunded) == ("canceled", True)
+    assert refused(stripe_api.payment_intents.capture, other.id).code == "payment_intent_unexpected_state"
+
+
 def test_intent_is_changed_and_canceled(sandbox: SandboxProcess, stripe_api: Any) -> None:
     intent = intent_of(stripe_api)
     assert stripe_api.payment_intents.update(intent.id, {"amount": 900, "metadata": {"a": "b"}}).amount == 900
