@@ -23,7 +23,7 @@ NEWS = 3 * DAY  # an end that is longer ago is no news
 ON_THE_PAGE = ("subscription_create", "subscription_update")  # whose payment the customer sees fail
 
 Row = dict[str, Any]
-Notice = Callable[[sa.Connection, Row], None]
+Notice = Callable[[sa.Connection, Row], None]  # what to tell of an event
 
 SUBJECTS = {
     "payment_failed": "Your payment for {plan} did not go through",
@@ -31,7 +31,7 @@ SUBJECTS = {
     "action_required": "Your bank asks you to confirm your payment for {plan}",
     "trial_ending": "Your trial of {plan} ends on {date}",
     "subscription_ended": "Your {plan} subscription has ended",
-    "plan_changed": "Your plan: {plan}",
+    "plan_changed": "You are now on {plan}",
     "renewal_ahead": "{plan} renews on {date}",
 }
 
@@ -48,7 +48,7 @@ def telling(notice: Notice) -> Callable[[Row, sync.Settle], None]:
     def handle(event: Row, settle: sync.Settle) -> None:
         def settle_and_tell(tx: sa.Connection) -> None:
             settle(tx)
-            notice(tx, event["data"]["object"])
+            notice(tx, event)
 
         sync.event(event, settle_and_tell)
 
@@ -59,8 +59,9 @@ def telling(notice: Notice) -> Callable[[Row, sync.Settle], None]:
 # What there is to tell
 
 
-def payment_failed(tx: sa.Connection, obj: Row) -> None:
+def payment_failed(tx: sa.Connection, event: Row) -> None:
     """A payment failed while nobody was there; or a bank debit, days after it was ordered."""
+    obj = event["data"]["object"]
     invoice = _invoice(tx, obj["id"])
     if invoice is None or invoice["status"] == "paid":
         return
@@ -74,8 +75,9 @@ def payment_failed(tx: sa.Connection, obj: Row) -> None:
         tell(tx, "payment_failed", obj["id"], invoice["email"], url=_pay(obj["id"]), **words)
 
 
-def action_required(tx: sa.Connection, obj: Row) -> None:
+def action_required(tx: sa.Connection, event: Row) -> None:
     """The bank wants to ask the cardholder, who was not there."""
+    obj = event["data"]["object"]
     invoice = _invoice(tx, obj["id"])
     if invoice is None or invoice["status"] != "open" or invoice["billing_reason"] in ON_THE_PAGE:
         return
@@ -83,8 +85,9 @@ def action_required(tx: sa.Connection, obj: Row) -> None:
     tell(tx, "action_required", obj["id"], invoice["email"], url=_pay(obj["id"]), **words)
 
 
-def trial_ending(tx: sa.Connection, obj: Row) -> None:
+def trial_ending(tx: sa.Connection, event: Row) -> None:
     """The first payment is three days away."""
+    obj = event["data"]["object"]
     subscription = _subscription(tx, obj["id"])
     if subscription is None or subscription["status"] != "trialing" or _is_ending(subscription):
         return
@@ -94,8 +97,9 @@ def trial_ending(tx: sa.Connection, obj: Row) -> None:
         tell(tx, "trial_ending", f"{obj['id']} {end}", subscription["email"], **words)
 
 
-def subscription_ended(tx: sa.Connection, obj: Row) -> None:
+def subscription_ended(tx: sa.Connection, event: Row) -> None:
     """It is over, for whatever reason; one that nothing was ever paid for is nobody's news."""
+    obj = event["data"]["object"]
     subscription = _subscription(tx, obj["id"])
     if subscription is None or subscription["status"] != "canceled" or not _was_paid(tx, obj["id"]):
         return
@@ -125,14 +129,22 @@ def renewal_ahead(event: Row, settle: sync.Settle) -> None:
     sync.only(settle_and_tell)
 
 
-def plan_changed(
-    tx: sa.Connection, change_id: str, recipient: str, *, plan: str, price: str, date: str | None = None
-) -> None:
-    """Confirm a change of plan, once for each `change_id`: to `plan` at `price` ("$15.00 per month").
+def plan_changed(tx: sa.Connection, event: Row) -> None:
+    """Another price is charged from now on, whoever asked for it: on the page, in a schedule, at Stripe."""
+    obj, before = event["data"]["object"], event["data"].get("previous_attributes") or {}
+    old = _prices(before.get("items"))
+    if not old or old == _prices(obj["items"]):
+        return
+    subscription = _subscription(tx, obj["id"])
+    if subscription is None or {subscription["price_id"]} != _prices(obj["items"]):
+        return
+    if subscription["status"] in ("active", "trialing"):
+        words = _words(subscription) | {"price": _price(subscription), "url": _link("account.settings")}
+        tell(tx, "plan_changed", event["id"], subscription["email"], **words)
 
-    `date` is when it takes effect, in words; None for now.
-    """
-    tell(tx, "plan_changed", change_id, recipient, plan=plan, price=price, date=date, url=_link("account.settings"))
+
+def _prices(items: Any) -> set[str]:
+    return {item["price"]["id"] for item in (items or {}).get("data", ()) if item.get("price")}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -162,8 +174,10 @@ def _subscription(tx: sa.Connection, id: str | None) -> Row | None:
 _PLAN = (
     User.email,
     Product.name.label("plan"),
+    SubscriptionItem.price_id,
     SubscriptionItem.unit_amount,
     SubscriptionItem.interval,
+    SubscriptionItem.interval_count,
     Price.currency_options,
 )
 
@@ -182,6 +196,12 @@ def _with_plan(query: sa.Select[Any]) -> sa.Select[Any]:
 
 def _words(row: Row) -> Row:
     return {"plan": row["plan"] or "your subscription", "amount": row["amount"]}
+
+
+def _price(subscription: Row) -> str:
+    count = subscription["interval_count"] or 1
+    every = f"per {subscription['interval']}" if count == 1 else f"every {count} {subscription['interval']}s"
+    return f"{subscription['amount']} {every}"
 
 
 def _until(invoice: Row) -> str | None:

@@ -41,7 +41,7 @@ HANDLERS: dict[str, Callable[[dict[str, Any], sync.Settle], None]] = {
     "customer.tax_id.updated": sync.event,
     "customer.tax_id.deleted": sync.event,
     "customer.subscription.created": sync.event,
-    "customer.subscription.updated": sync.event,
+    "customer.subscription.updated": notices.telling(notices.plan_changed),
     "customer.subscription.deleted": notices.telling(notices.subscription_ended),
     "customer.subscription.paused": sync.event,
     "customer.subscription.resumed": sync.event,

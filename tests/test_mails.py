@@ -4,6 +4,7 @@ import pytest
 
 import config
 import notices
+import sync
 from models import Outbox
 from tests.behind import ASKS, charge_to, fall_behind, subscriber, tell
 from tests.shop import pay
@@ -90,8 +91,6 @@ def test_news_of_a_failure_after_the_payment_tell_nobody_anything(alice, shop):
     invoice_id = shop.sandbox.client.v1.subscriptions.retrieve(alice.subscription).latest_invoice
     shop.sandbox.client.v1.invoices.pay(invoice_id)
     with shop.app.app_context():
-        import sync
-
         sync.customer(alice.customer)
     shop.sandbox.post("deliveries", {"mode": "deliver"})
     shop.sandbox.post("deliveries/flush", {})
@@ -155,8 +154,6 @@ def test_an_end_that_is_long_ago_is_no_news(alice, shop):
     shop.sandbox.advance(days=20)
     alice.subscribe("basic_monthly")
     with shop.app.app_context():
-        import sync
-
         sync.customer(alice.customer)
     shop.sandbox.post("deliveries", {"mode": "deliver"})
     shop.sandbox.post("deliveries/flush", {})
@@ -287,17 +284,45 @@ def test_every_mail_can_be_looked_at(runner, kind):
     assert "{" not in text.output
 
 
-def test_a_change_of_plan_is_confirmed_once(app):
-    """With the date, where it waits for the period's end."""
-    import db
+def change_plan(shop, alice, lookup_key, **more):
+    """At Stripe, past our pages."""
+    v1 = shop.sandbox.client.v1
+    (item,) = v1.subscriptions.retrieve(alice.subscription)["items"].data
+    (price,) = v1.prices.list({"lookup_keys": [lookup_key]}).data
+    v1.subscriptions.update(alice.subscription, {"items": [{"id": item.id, "price": price.id}], **more})
 
-    with app.test_request_context():
-        for date in (None, "May 3, 2027"):
-            with db.write() as tx:
-                words = {"plan": "Basic", "price": "$5.00 per month", "date": date}
-                notices.plan_changed(tx, "quote_1", "ada@example.com", **words)
-        with db.reader().connect() as connection:
-            (row,) = connection.execute(Outbox.__table__.select())
 
-    assert row.subject == "Your plan: Basic"
-    assert "you are now on Basic, at $5.00 per month" in row.text
+def test_a_change_of_plan_is_confirmed_once(alice, shop):
+    """Whoever made it, and however often it is delivered."""
+    shop.sandbox.post("deliveries", {"mode": "duplicate"})
+    change_plan(shop, alice, "basic_monthly")
+    shop.sandbox.post("deliveries", {"mode": "deliver"})
+    shop.settle()
+
+    (mail,) = written(shop)
+
+    assert (mail["kind"], mail["subject"]) == ("plan_changed", "You are now on Basic")
+    assert "you are now on Basic, at $5.00 per month." in mail["text"]
+
+
+def test_news_of_a_change_that_was_taken_back_are_not_told(alice, shop):
+    """By the time they come, another plan is on."""
+    shop.sandbox.post("deliveries", {"mode": "hold"})
+    change_plan(shop, alice, "basic_monthly", proration_behavior="none")
+    shop.sandbox.advance(hours=1)
+    change_plan(shop, alice, "premium_monthly", proration_behavior="none")
+    with shop.app.app_context():
+        sync.customer(alice.customer)
+    shop.sandbox.post("deliveries", {"mode": "deliver"})
+    shop.sandbox.post("deliveries/flush", {})
+    shop.settle()
+
+    assert [mail["subject"] for mail in written(shop)] == ["You are now on Premium"]
+
+
+def test_a_renewal_is_no_change_of_plan(alice, shop):
+    """The same price goes on."""
+    shop.sandbox.advance(days=32)
+    shop.settle()
+
+    assert written(shop) == []
