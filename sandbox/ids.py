@@ -10,7 +10,7 @@ PAYMENTS = {"pi", "ch", "re", "py"}
 
 
 def random_text(length: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+    return "".join([ALPHABET[byte % len(ALPHABET)] for byte in secrets.token_bytes(length)])
 
 
 def new_id(prefix: str, account: str, now: int) -> str:

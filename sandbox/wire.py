@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
 from contract.stripe_types import expandable, object_class
@@ -14,22 +15,50 @@ if TYPE_CHECKING:
 
 LIST_ORDER = ("object", "data", "has_more", "total_count", "url")
 MAX_DEPTH = 4
+NESTED = (dict, list)
 
 
 def ordered(value: Any) -> Any:
     """Keys as Stripe orders them: id, object, then by the alphabet; lists of objects have an order of their own."""
-    if isinstance(value, list):
-        return [ordered(item) for item in value]
+    if type(value) is list:
+        return [ordered(item) if type(item) in NESTED else item for item in value]
     if not isinstance(value, dict):
         return value
+    return {
+        name: ordered(inner) if type(inner := value[name]) in NESTED else inner for name in _names(tuple(value), value)
+    }
+
+
+def _names(keys: tuple[str, ...], value: dict[str, Any]) -> tuple[str, ...]:
     if value.get("object") == "list":
-        return {name: ordered(value[name]) for name in LIST_ORDER if name in value}
-    first = [name for name in ("id", "object") if name in value]
-    return {name: ordered(value[name]) for name in (*first, *sorted(value.keys() - {"id", "object"}))}
+        return tuple(name for name in LIST_ORDER if name in value)
+    return _sorted(keys)
+
+
+@functools.lru_cache(maxsize=1024)
+def _sorted(keys: tuple[str, ...]) -> tuple[str, ...]:
+    first = tuple(name for name in ("id", "object") if name in keys)
+    return (*first, *sorted(set(keys) - {"id", "object"}))
 
 
 def dump(value: Any) -> str:
-    return json.dumps(ordered(value), indent=2, ensure_ascii=False) + "\n"
+    """As json.dumps with an indent of two does, which is written in Python and takes three times as long."""
+    return _indented(ordered(value), "\n") + "\n"
+
+
+def _indented(value: Any, line: str) -> str:
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)
+    if kind is int:
+        return str(value)
+    if not value or kind not in NESTED:
+        return json.dumps(value)
+    inner = line + "  "
+    if kind is dict:
+        parts = [f"{encode_basestring(name)}: {_indented(one, inner)}" for name, one in value.items()]
+        return "{" + inner + ("," + inner).join(parts) + line + "}"
+    return "[" + inner + ("," + inner).join([_indented(one, inner) for one in value]) + line + "]"
 
 
 def expand(world: World, wire: dict[str, Any], paths: list[str]) -> None:
