@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 
 from sandbox import events
+from sandbox.billing import dunning
 from sandbox.ids import random_text
 from sandbox.server import Sandbox
 from sandbox.world import Caller
@@ -63,6 +64,27 @@ def advance() -> Response:
         _refuse("`seconds` (not negative) or `to` (not in the past) is expected")
     sandbox.advance(to)
     return clock()
+
+
+@control.get("/settings")
+def settings() -> Response:
+    """What Stripe has in its Dashboard only: see dunning.SETTINGS."""
+    store = _sandbox().store
+    with store.lock:
+        return jsonify({name: store.setting(name, allowed[0]) for name, allowed in dunning.SETTINGS.items()})
+
+
+@control.post("/settings")
+def set_settings() -> Response:
+    store, given = _sandbox().store, _given()
+    for name, value in given.items():
+        if name not in dunning.SETTINGS or value not in dunning.SETTINGS[name]:
+            listed = "; ".join(f"{name}: {', '.join(allowed)}" for name, allowed in dunning.SETTINGS.items())
+            _refuse(f"settings are {listed}")
+    with store.transaction():
+        for name, value in given.items():
+            store.set_setting(name, value)
+    return settings()
 
 
 @control.post("/deliveries")

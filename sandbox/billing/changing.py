@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.billing import ending, invoicing, lines, prorating, renewing, subscribing, waiting
+from sandbox.billing import drafting, ending, invoicing, lines, prorating, renewing, subscribing, waiting
 from sandbox.billing.bills import Bill
 from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
@@ -66,7 +66,7 @@ def draft(world: World, subscription: Document, bill: Bill) -> Document | None:
     starts = [item["current_period_start"] for item in subscribing.items_of(world, subscription)]
     span = min([now, *starts]), now
     charged = waiting.take(world, pending) + bill.charges
-    invoice = invoicing.draft(world, subscription, charged, bill.reason, span)
+    invoice = drafting.draft(world, subscription, charged, bill.reason, span)
     waiting.put_on(world, pending, invoice)
     return invoice
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.billing import changing, invoicing, lines, prorating, renewing, subscribing, waiting
+from sandbox.billing import changing, drafting, invoicing, lines, prorating, renewing, subscribing, waiting
 from sandbox.billing.bills import Bill
 from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
@@ -125,7 +125,7 @@ def settle(world: World, subscription: Document) -> None:
     now = world.now(subscription["customer"])
     if not charged:
         return
-    invoice = invoicing.draft(world, subscription, charged, "subscription_update", (now, now))
+    invoice = drafting.draft(world, subscription, charged, "subscription_update", (now, now))
     waiting.put_on(world, pending, invoice)
     subscription["latest_invoice"] = invoice["id"]
     world.save(subscription)

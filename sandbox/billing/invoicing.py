@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox import money
-from sandbox.billing import discounting, dunning, intents, payments, periods, reckoning, subscribing
+from sandbox.billing import discounting, drafting, dunning, intents, payments, periods, reckoning, subscribing
 from sandbox.resources import invoice_payments, payment_intents
 from sandbox.store import Document
 from sandbox.world import World
@@ -14,76 +14,6 @@ DESCRIPTIONS = {
     "subscription_update": "Subscription update",
 }
 DRAFT_FOR = 3600  # seconds that a renewal's draft waits before it is finalized
-EMPTY = (
-    "automatically_finalizes_at days_until_due default_payment_method description due_date effective_at ending_balance "
-    "footer next_payment_attempt number payment_intent subscription uncollectible_because"
-)
-SNAPSHOT = ("address", "email", "name", "phone", "shipping", "tax_exempt")
-
-
-def draft(
-    world: World, subscription: Document, lines: list[dict[str, Any]], reason: str, period: tuple[int, int]
-) -> Document:
-    """A new invoice for a subscription. Emits nothing."""
-    return make(
-        world,
-        world.get("customer", subscription["customer"]),
-        billing_reason=reason,
-        collection_method=subscription["collection_method"],
-        currency=subscription["currency"],
-        days_until_due=subscription["days_until_due"],
-        default_tax_rates=subscription["default_tax_rates"],
-        discounts=discounting.running(world, subscription),
-        lines=lines,
-        period_end=period[1],
-        period_start=period[0],
-        subscription=subscription["id"],
-        subscription_metadata=subscription["metadata"],
-    )
-
-
-def make(world: World, customer: Document, **fields: Any) -> Document:
-    """A new draft for a customer; what is not given is empty. Emits nothing."""
-    now = world.now(customer["id"])
-    nothing: dict[str, Any] = dict.fromkeys(EMPTY.split())
-    invoice = world.create(
-        "invoice",
-        "in_",
-        **nothing
-        | {
-            "amount_paid": 0,
-            "attempt_count": 0,
-            "attempted": False,
-            "auto_advance": True,
-            "collection_method": "charge_automatically",
-            "customer": customer["id"],
-            "customer_snapshot": _snapshot(customer),
-            "default_tax_rates": [],
-            "discounts": [],
-            "holds_update": False,
-            "lines": [],
-            "metadata": {},
-            "period_end": now,
-            "period_start": now,
-            "starting_balance": customer["balance"],
-            "status": "draft",
-            "subscription_metadata": {},
-            "transitions": {},
-        }
-        | fields,
-    )
-    reckoning.reckon(world, invoice)
-    world.save(invoice)
-    return invoice
-
-
-def set_lines(world: World, invoice: Document, lines: list[dict[str, Any]]) -> None:
-    """Give a draft other lines, and the amounts that follow from them."""
-    before = world.wire(invoice)
-    invoice["lines"] = lines
-    reckoning.reckon(world, invoice)
-    world.save(invoice)
-    _tell_updated(world, invoice, before)
 
 
 def wait(world: World, invoice: Document) -> None:
@@ -108,7 +38,7 @@ def finalize(world: World, invoice: Document) -> None:
     left = invoice["total"] + customer["balance"] - amount_due(invoice)
     invoice.update(
         automatically_finalizes_at=None,
-        customer_snapshot=_snapshot(customer),
+        customer_snapshot=drafting.snapshot(customer),
         due_date=_due_date(invoice, now),
         effective_at=now,
         ending_balance=left,
@@ -310,7 +240,3 @@ def _count_attempt(world: World, invoice: Document, *, automatic: bool) -> None:
 def _tell_updated(world: World, invoice: Document, before: dict[str, Any]) -> None:
     if world.wire(invoice) != before:
         world.emit("invoice.updated", invoice, before)
-
-
-def _snapshot(customer: Document) -> dict[str, Any]:
-    return {name: customer.get(name) for name in SNAPSHOT}

@@ -6,6 +6,7 @@ from sandbox.billing import (
     adding,
     changing,
     discounting,
+    drafting,
     ending,
     invoicing,
     opening,
@@ -96,7 +97,7 @@ def _of_existing(world: World, subscription: Document, params: dict[str, Any]) -
     if params.get("preview_mode") == "recurring":
         now = world.now(subscription["customer"])
         charged = renewing.recurring_lines(world, subscription)
-        return invoicing.draft(world, subscription, charged, "upcoming", (now, now))
+        return drafting.draft(world, subscription, charged, "upcoming", (now, now))
     return invoice or _renewal(world, subscription)
 
 
@@ -130,7 +131,7 @@ def _of_waiting(world: World, subscription: Document) -> Document | None:
     pending, now = waiting.items(world, subscription), world.now(subscription["customer"])
     if not pending:
         return None
-    return invoicing.draft(world, subscription, waiting.take(world, pending), "subscription_update", (now, now))
+    return drafting.draft(world, subscription, waiting.take(world, pending), "subscription_update", (now, now))
 
 
 def _of_customer(world: World, customer: Document, params: dict[str, Any]) -> Document | None:
@@ -143,7 +144,7 @@ def _of_customer(world: World, customer: Document, params: dict[str, Any]) -> Do
     if not pending:
         return None
     charged, discounts = waiting.take(world, pending), discounting.redeem(world, params.get("discounts"), customer, [])
-    return invoicing.make(
+    return drafting.make(
         world, customer, billing_reason="upcoming", currency=currency, discounts=discounts, lines=charged
     )
 

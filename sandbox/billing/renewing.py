@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.billing import ending, invoicing, lines, pausing, pending, scheduling, subscribing, waiting
+from sandbox.billing import drafting, ending, invoicing, lines, pausing, pending, scheduling, subscribing, waiting
 from sandbox.billing.lines import Line
 from sandbox.jobs import job
 from sandbox.store import Document
@@ -66,7 +66,7 @@ def draft(world: World, subscription: Document) -> Document | None:
         charged += lines.for_period(world, subscription, item)
     if not charged:
         return None
-    invoice = invoicing.draft(world, subscription, charged, "subscription_cycle", span)
+    invoice = drafting.draft(world, subscription, charged, "subscription_cycle", span)
     waiting.put_on(world, pending_items, invoice)
     return invoice
 

@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from sandbox.billing import intents, invoicing, lines, pausing, payments, pending, periods, scheduling, setups, waiting
+from sandbox.billing import (
+    announcing,
+    drafting,
+    intents,
+    invoicing,
+    lines,
+    pausing,
+    payments,
+    pending,
+    periods,
+    scheduling,
+    setups,
+    waiting,
+)
 from sandbox.billing.lines import Line
 from sandbox.errors import CardError, StripeError
 from sandbox.jobs import job
@@ -76,7 +89,7 @@ def first_invoice(world: World, subscription: Document, params: dict[str, Any]) 
     metered_only = not charged and not free
     if not charged and not metered_only:
         return None
-    invoice = invoicing.draft(world, subscription, charged, "subscription_create", (now, now))
+    invoice = drafting.draft(world, subscription, charged, "subscription_create", (now, now))
     waiting.put_on(world, pending, invoice)
     return invoice
 
@@ -130,6 +143,7 @@ def plan_next(world: World, subscription: Document) -> None:
         world.unschedule(subscription, "end_period")
         ends = min(item["current_period_end"] for item in items_of(world, subscription))
         world.schedule(ends, "end_period", subscription)
+        announcing.plan(world, subscription, ends)
 
 
 def plan_trial_end(world: World, subscription: Document) -> None:
@@ -181,7 +195,8 @@ def _status(world: World, subscription: Document) -> str:
 def fall_behind(world: World, invoice: Document) -> None:
     """A payment for something after the start has failed."""
     subscription = world.find(invoice["subscription"], "subscription")
-    if invoice["holds_update"] or invoice["billing_reason"] in ("manual", "subscription_create"):
+    first = invoice["billing_reason"] == "subscription_create" and invoice["collection_method"] != "send_invoice"
+    if invoice["holds_update"] or invoice["billing_reason"] == "manual" or first:
         return
     if subscription and subscription["status"] in ("active", "trialing"):
         world.update(subscription, "customer.subscription.updated", status="past_due")
@@ -253,6 +268,7 @@ def cancel(
         "cancel_at",
         "expire_incomplete",
         "warn_of_trial_end",
+        "announce_renewal",
         "expire_update",
         "collect_again",
     )

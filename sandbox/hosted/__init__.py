@@ -13,7 +13,7 @@ from sandbox.errors import StripeError
 from sandbox.hosted import showing
 from sandbox.ids import random_text
 from sandbox.portal.visits import protect
-from sandbox.resources import account, invoice_links, invoices, payment_intents
+from sandbox.resources import account, invoice_links, invoice_verbs, payment_intents
 from sandbox.store import Document
 from sandbox.world import Caller, World
 
@@ -46,7 +46,7 @@ def pay(account_id: str, token: str) -> Any:
         invoice = _invoice(world, token)
         params = {"payment_method": request.form.get("payment_method", ""), "off_session": False}
         try:
-            invoices.pay(world, params, invoice["id"])
+            invoice_verbs.pay(world, params, invoice["id"])
         except StripeError as error:
             if error.code == "invoice_payment_intent_requires_action":
                 return _page(world, invoice, token, act=True)

@@ -117,11 +117,11 @@ def create(world: World, owner: Document, line: dict[str, Any], **more: Any) -> 
 
 def put_on(world: World, item: Document, invoice: Document) -> None:
     """Have a waiting item stand on a draft."""
-    from sandbox.billing import invoicing, lines
+    from sandbox.billing import drafting, lines
 
     item.update(status="invoiced", invoice=invoice["id"])
     world.save(item)
-    invoicing.set_lines(world, invoice, [lines.for_pending(world, item), *invoice["lines"]])
+    drafting.set_lines(world, invoice, [lines.for_pending(world, item), *invoice["lines"]])
 
 
 def _draft(world: World, id: str, customer: Document) -> Document:
@@ -142,7 +142,7 @@ def _check_open(world: World, item: Document) -> None:
 
 
 def _replace_line(world: World, item: Document, line: dict[str, Any] | None) -> None:
-    from sandbox.billing import invoicing
+    from sandbox.billing import drafting
 
     invoice = world.get("invoice", item["invoice"])
     kept = []
@@ -151,7 +151,7 @@ def _replace_line(world: World, item: Document, line: dict[str, Any] | None) -> 
             kept.append(old)
         elif line:
             kept.append({**line, "id": old["id"]})
-    invoicing.set_lines(world, invoice, kept)
+    drafting.set_lines(world, invoice, kept)
 
 
 @formats("invoiceitem")

@@ -3,33 +3,25 @@
 from typing import Any
 
 from stripe.params import (
+    InvoiceCreateParams,
     InvoiceCreatePreviewParams,
-    InvoiceFinalizeInvoiceParams,
+    InvoiceDeleteParams,
     InvoiceLineItemListParams,
     InvoiceListParams,
-    InvoicePayParams,
     InvoiceRetrieveParams,
     InvoiceUpdateParams,
-    InvoiceVoidInvoiceParams,
 )
 
-from sandbox import lists
-from sandbox.billing import invoicing, lines, payments, pending, previewing, subscribing
-from sandbox.errors import CardError, StripeError
-from sandbox.params import merge_metadata
-from sandbox.resources import invoice_links, payment_methods, tax_rates
+from sandbox import lists, money
+from sandbox.billing import drafting, invoicing, lines, previewing, reckoning
+from sandbox.errors import StripeError, missing
+from sandbox.resources import invoice_links, tax_rates
 from sandbox.resources.account import COUNTRY, NAME
 from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats, includes
 
-NEEDS_ACTION = (
-    "This payment requires additional user action before it can be completed successfully. Payment can be completed "
-    "using the PaymentIntent associated with the invoice. For more details see: "
-    "https://stripe.com/docs/billing/subscriptions/overview#requires-action"
-)
-
-
+AFTER_FINALIZING = {"auto_advance", "default_payment_method", "due_date", "expand", "metadata"}
 DETAILS = (
     "billing_cycle_anchor billing_mode cancel_at cancel_at_period_end cancel_now default_tax_rates items metadata "
     "proration_behavior proration_date resume_at trial_end"
@@ -51,19 +43,73 @@ def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
     return world.get("invoice", id)
 
 
-@route("POST /v1/invoices/<id>", InvoiceUpdateParams, "auto_advance default_payment_method description metadata")
+FIELDS = (
+    "auto_advance collection_method days_until_due default_payment_method default_tax_rates description discounts "
+    "due_date footer metadata"
+)
+
+
+@route(
+    "POST /v1/invoices",
+    InvoiceCreateParams,
+    f"{FIELDS} currency customer pending_invoice_items_behavior subscription",
+)
+def create(world: World, params: dict[str, Any]) -> Document:
+    subscription = None
+    if params.get("subscription"):
+        subscription = world.get("subscription", params["subscription"], "subscription")
+    if not params.get("customer") and not subscription:
+        raise missing("customer")
+    whose = params.get("customer") or (subscription["customer"] if subscription else "")
+    customer = world.get("customer", whose, "customer")
+    if params.get("currency"):
+        params["currency"] = money.currency(params["currency"])
+    if params.get("collection_method") == "send_invoice" and not {"days_until_due", "due_date"} & params.keys():
+        raise missing("days_until_due")
+    invoice = drafting.by_hand(world, params, customer, subscription)
+    if invoice["auto_advance"]:
+        invoicing.wait(world, invoice)
+    world.emit("invoice.created", invoice)
+    return invoice
+
+
+@route("POST /v1/invoices/<id>", InvoiceUpdateParams, FIELDS)
 def update(world: World, params: dict[str, Any], id: str) -> Document:
+    """A draft's fields; of a finalized invoice only some."""
     invoice = world.get("invoice", id)
-    if invoice["status"] != "draft" and "description" in params:
+    if invoice["status"] != "draft" and params.keys() - AFTER_FINALIZING:
         text = "Finalized invoices can't be updated in this way"
         raise StripeError(text, code="invoice_not_editable")
-    changes: dict[str, Any] = {name: params[name] for name in ("auto_advance", "description") if name in params}
-    if params.get("default_payment_method"):
-        method = payment_methods.usable(world, params["default_payment_method"], invoice["customer"])
-        changes["default_payment_method"] = method["id"]
-    if "metadata" in params:
-        changes["metadata"] = merge_metadata(invoice["metadata"], params["metadata"])
-    world.update(invoice, "invoice.updated", **changes)
+    before = world.wire(invoice)
+    invoice.update(drafting.settings(world, params, world.get("customer", invoice["customer"]), invoice))
+    if invoice["status"] == "draft":
+        reckoning.reckon(world, invoice)
+    world.save(invoice)
+    if invoice["status"] == "draft" and "auto_advance" in params:
+        world.unschedule(invoice, "finalize_invoice")
+        invoice["automatically_finalizes_at"] = None
+        if params["auto_advance"]:
+            invoicing.wait(world, invoice)
+    if world.wire(invoice) != before:
+        world.emit("invoice.updated", invoice, before)
+    return invoice
+
+
+@route("DELETE /v1/invoices/<id>", InvoiceDeleteParams)
+def delete(world: World, params: dict[str, Any], id: str) -> Document:
+    """A draft made by hand is gone, and what stood on it waits again."""
+    invoice = world.get("invoice", id)
+    if invoice["status"] != "draft" or invoice["subscription"]:
+        what = "subscription" if invoice["subscription"] else invoice["status"]
+        text = f"You can only delete one-off draft invoices. This is a {what} invoice: void it instead."
+        raise StripeError(text, code="invoice_not_editable")
+    for item in world.select("invoiceitem", "invoice = ?", (id,)):
+        item.update(status="pending", invoice=None)
+        world.save(item)
+    world.unschedule(invoice, "finalize_invoice")
+    world.emit("invoice.deleted", invoice)
+    invoice["deleted"] = True
+    world.save(invoice)
     return invoice
 
 
@@ -89,58 +135,6 @@ def list_lines(world: World, params: dict[str, Any], id: str) -> dict[str, Any]:
     size = lists.limit(params)
     url = f"/v1/invoices/{id}/lines"
     return {"object": "list", "data": found[:size], "has_more": len(found) > size, "url": url}
-
-
-@route("POST /v1/invoices/<id>/finalize", InvoiceFinalizeInvoiceParams, "auto_advance")
-def finalize(world: World, params: dict[str, Any], id: str) -> Document:
-    invoice = world.get("invoice", id)
-    if invoice["status"] != "draft":
-        text = "This invoice is already finalized, you can't re-finalize a non-draft invoice."
-        raise StripeError(text, code="invoice_not_editable")
-    if "auto_advance" in params:
-        invoice["auto_advance"] = params["auto_advance"]
-    invoicing.finalize(world, invoice)
-    return invoice
-
-
-@route("POST /v1/invoices/<id>/pay", InvoicePayParams, "off_session paid_out_of_band payment_method")
-def pay(world: World, params: dict[str, Any], id: str) -> Document:
-    """Collect now. Off session unless told otherwise, but such a try is not one of the automatic ones."""
-    invoice = world.get("invoice", id)
-    if invoice["status"] == "draft":
-        invoicing.finalize(world, invoice)
-    if invoice["status"] == "paid":
-        raise StripeError("Invoice is already paid")
-    if invoice["status"] != "open":
-        raise StripeError(f"Invoices with status {invoice['status']} can't be paid.", code="invoice_not_editable")
-    if params.get("paid_out_of_band"):
-        invoicing.settle_out_of_band(world, invoice)
-        return invoice
-    if params.get("payment_method"):
-        method: Document | None = payment_methods.usable(world, params["payment_method"], invoice["customer"])
-    else:
-        method = invoicing.method_for(world, invoice)
-    if method is None:
-        raise StripeError(subscribing.NO_METHOD, code="resource_missing")
-    intent = world.get("payment_intent", invoice["payment_intent"])
-    payments.attempt(world, intent, method, off_session=params.get("off_session", True), automatic=False)
-    if intent["status"] == "requires_action":
-        raise CardError(NEEDS_ACTION, code="invoice_payment_intent_requires_action", payment_intent=world.wire(intent))
-    if intent["last_payment_error"]:
-        raise CardError(**payments.for_caller(world, intent, intent["last_payment_error"]))
-    return invoice
-
-
-@route("POST /v1/invoices/<id>/void", InvoiceVoidInvoiceParams)
-def void(world: World, params: dict[str, Any], id: str) -> Document:
-    invoice = world.get("invoice", id)
-    if invoice["status"] not in ("open", "uncollectible"):
-        text = f"You can only pass in open or uncollectible invoices. This invoice has a status of {invoice['status']}."
-        raise StripeError(text)
-    invoicing.void(world, invoice)
-    pending.drop(world, invoice)
-    subscribing.reconsider(world, invoice)
-    return invoice
 
 
 @formats("invoice")
@@ -234,6 +228,7 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         "starting_balance": invoice["starting_balance"],
         "statement_descriptor": None,
         "status": invoice["status"],
+        **_status_details(invoice),
         "status_transitions": {
             name: transitions.get(name) for name in ("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at")
         },
@@ -247,6 +242,11 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         "total_taxes": invoice["total_taxes"],
         "webhooks_delivered_at": invoice["created"],
     }
+
+
+def _status_details(invoice: Document) -> dict[str, Any]:
+    because = invoice["uncollectible_because"]
+    return {"status_details": {"uncollectible": {"reason": because}}} if because else {}
 
 
 @includes("invoice", "confirmation_secret")
