@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 
 from sandbox import money
-from sandbox.billing import periods
+from sandbox.billing import dunning, periods
 from sandbox.server import Sandbox
 from sandbox.store import Document
 from sandbox.world import Caller, World
@@ -33,6 +33,11 @@ FAULTS: dict[str, dict[str, Any]] = {
     "lose the answer": {"drop": True, "when": "after"},
     "close the connection": {"drop": True},
     "wait 5 seconds": {"delay": 5.0},
+}
+SETTINGS = {
+    "dunning": "After the last try to charge",
+    "first_failure": "After the first",
+    "upcoming_days": "Days from invoice.upcoming to the renewal",
 }
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -104,6 +109,8 @@ def overview() -> str:
             events=_events(world),
             faults=sandbox.faults.faults,
             kinds_of_fault=FAULTS,
+            settings={name: (label, dunning.setting(world, name)) for name, label in SETTINGS.items()},
+            choices=dunning.SETTINGS,
             undelivered=world.store.db.execute(undelivered).fetchone()[0],
         )
 
@@ -197,6 +204,18 @@ def add_fault() -> Any:
         return _back()
     path = re.escape(request.form.get("path", ""))
     _sandbox().faults.add(path=path, times=request.form.get("times", 1, type=int), **wish)
+    return _back()
+
+
+@page.post("/settings")
+def set_settings() -> Any:
+    """What Stripe has in its Dashboard only."""
+    given = {name: request.form[name] for name in SETTINGS if name in request.form}
+    if any(value not in dunning.SETTINGS[name] for name, value in given.items()):
+        abort(400)
+    with _sandbox().store.transaction():
+        for name, value in given.items():
+            _sandbox().store.set_setting(name, value)
     return _back()
 
 
