@@ -52,7 +52,7 @@ def since(seconds_ago: int | None, instant: int, *, dry_run: bool, show: Show) -
 
 
 def new_customer(check: Check, obj: dict[str, Any]) -> None:
-    if not ledger.is_ours(obj, obj["id"]) and obj["metadata"].get("user_id"):
+    if not ledger.is_ours(obj, obj["id"]) and (obj.get("metadata") or {}).get("user_id"):
         answer = billing.retrieve("customer", obj["id"])
         if not answer.object.get("deleted"):
             check.unknown_customer(answer, answer.object)

@@ -33,9 +33,10 @@ OF_CUSTOMER: dict[str, Callable[[str], Iterator[billing.Answer]]] = {
     "subscription": billing.subscriptions_of,
     "invoice": billing.invoices_of,
     "payment_method": billing.payment_methods_of,
+    "tax_id": billing.tax_ids_of,
 }
-# Of methods and entitlements Stripe has no list over everybody; schedules are named by their subscriptions.
-KINDS = (*LISTS, "subscription_schedule", "payment_method", ENTITLEMENTS)
+# Of methods, tax ids and entitlements Stripe has no list over everybody; schedules are named by their subscriptions.
+KINDS = (*LISTS, "subscription_schedule", "payment_method", "tax_id", ENTITLEMENTS)
 CHUNK = 100
 Row = dict[str, Any]
 Show = Callable[[str, int], None]  # a kind, and how many rows of it were looked at
@@ -52,7 +53,7 @@ def everything(*, dry_run: bool, anew: bool, show: Show) -> Report:
 
     Goes on where a run of the last day was cut off, unless `anew`. Raises BillingError, WrongDatabase, Overtaken.
     """
-    began = sync.bounds(catalog.check_database(), None)["known_from"]
+    began = catalog.check_database().date + sync.MARGIN
     run = Run.unsaved(began, KINDS) if dry_run else Run.begin(began, KINDS, anew)
     check = Check(run.report, run.started_at, show)
     features = billing.has_features()
@@ -78,8 +79,8 @@ class Check:
     def __init__(self, report: Report, started_at: int, show: Show) -> None:
         self.report, self.started_at, self.show = report, started_at, show
         self.dry_run = report.dry_run
-        self.shown: set[str] = set()  # of a dry run, which leaves no mark on the rows it has seen
-        self.adoptable: set[str] = set()  # likewise
+        self.shown: set[str] = set()  # what was looked at without a mark: in a dry run, or in a run's first seconds
+        self.adoptable: set[str] = set()  # of a dry run, which makes nobody ours
         self.done: set[str] = set()  # customers with all that is theirs
 
     # Lists
@@ -88,8 +89,8 @@ class Check:
         """Look at all that Stripe has of a kind, and say after each step up to where."""
         if kind in LISTS:
             yield from self.pages(kind, cursor)
-        elif kind == "payment_method":
-            yield from self.each_customer(cursor, self.methods_of)
+        elif kind in OF_CUSTOMER:
+            yield from self.each_customer(cursor, lambda customer_id: self.of_customer(kind, customer_id))
         elif kind == ENTITLEMENTS and features:
             yield from self.each_customer(cursor, lambda customer_id: self.by_id(ENTITLEMENTS, customer_id))
 
@@ -126,7 +127,7 @@ class Check:
 
     def unknown_customer(self, answer: billing.Answer, obj: Row) -> None:
         """Make a customer ours who was made for one of our users, as after a backup from before that."""
-        user_id = obj["metadata"].get("user_id", "")
+        user_id = (obj.get("metadata") or {}).get("user_id", "")
         if not user_id.isascii() or not user_id.isdigit():
             return
         user = db.session.get(User, int(user_id)) if len(user_id) < 10 else None
@@ -139,7 +140,7 @@ class Check:
         else:
             subscriptions.adopt(dataclasses.replace(answer, object=obj), user, operation_id="")
 
-    def each_customer(self, cursor: str | None, look: Callable[[str], None]) -> Iterator[str]:
+    def each_customer(self, cursor: str | None, look: Callable[[str], object]) -> Iterator[str]:
         """Customers of ours by id, for what has no list over everybody."""
         while True:
             query = sa.select(Customer.id).where(Customer.deleted_at.is_(None), Customer.id > (cursor or ""))
@@ -150,12 +151,16 @@ class Check:
                 look(cursor)
                 yield cursor
 
-    def methods_of(self, customer_id: str) -> None:
+    def of_customer(self, kind: str, customer_id: str) -> set[str]:
+        """Look at all of a kind that a customer has, and say which that was."""
+        seen: set[str] = set()
         try:
-            for page in billing.payment_methods_of(customer_id):
-                self.page("payment_method", page)
+            for page in OF_CUSTOMER[kind](customer_id):
+                self.page(kind, page)
+                seen |= {obj["id"] for obj in page.object["data"]}
         except billing.Missing:
-            return  # the customer is gone since; its methods are asked for by id
+            pass  # the customer is gone; what was theirs is asked for by id
+        return seen
 
     # One by one
 
@@ -181,15 +186,8 @@ class Check:
 
     def whole(self, customer_id: str) -> None:
         """A customer with all that is theirs: those on test clocks and deleted ones are in no list over everybody."""
-        seen = set()
-        try:
-            for kind, pages in OF_CUSTOMER.items():
-                for page in pages(customer_id):
-                    self.page(kind, page)
-                    seen |= {obj["id"] for obj in page.object["data"]}
-        except billing.Missing:
-            pass  # the customer is gone; what was theirs is asked for by id
-        for kind in ("subscription", "subscription_schedule", "invoice", "payment_method", ENTITLEMENTS):
+        seen = set[str]().union(*(self.of_customer(kind, customer_id) for kind in OF_CUSTOMER))
+        for kind in (*OF_CUSTOMER, "subscription_schedule", ENTITLEMENTS):
             for id in self.not_seen(kind, customer_id):
                 if id not in seen:
                     self.by_id(kind, id)
@@ -205,9 +203,10 @@ class Check:
             return self.by_id(kind, obj["id"])
         outcome, columns = difference(held, copy)
         if held and held.known_to >= asked_at:
-            # As new as the list: only a question of its own can tell which of the two is right, or mark it as seen.
-            if outcome != EQUAL or held.known_from < self.started_at:
+            # As new as the list: only a question of its own can tell which of the two is right.
+            if outcome != EQUAL:
                 return self.by_id(kind, obj["id"])
+            self.shown.add(obj["id"])
         elif not self.dry_run:
             self.write(kind, answer, obj, held)
         self.add(kind, outcome, obj["id"], columns)
@@ -240,6 +239,8 @@ class Check:
 
     def write(self, kind: str, answer: billing.Answer, obj: Row, held: sync.Held | None) -> None:
         """Over the row that we compared with; what changed since then is asked for anew."""
+        if sync.bounds(answer, None)["known_from"] < self.started_at:
+            self.shown.add(str(identity(obj)))
         if sync.bring(answer, obj, held.version if held else 0, None, None):
             return
         try:

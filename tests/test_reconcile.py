@@ -85,6 +85,11 @@ def everything_of_ours(shop):
 # --- everything
 
 
+def test_every_kind_of_copy_is_looked_at():
+    """Who adds a table adds it here."""
+    assert set(reconcile.KINDS) == set(READERS)
+
+
 def test_nothing_lost_is_no_drift(shop, alice):
     """Status 0, and each kind is counted."""
     output, status = flask(shop, "sync")
