@@ -39,7 +39,9 @@ async function start() {
   stripe = window.Stripe?.(facts.publishableKey) ?? null;
   if (!stripe) return say(message, "Stripe’s payment form could not be loaded. A blocker or the connection may be in the way.", { action: again });
   if (returnedIntent("payment_intent")) return refresh();
-  if (!savedButton) await act(button, showForm);
+  if (!savedButton || !otherButton) return act(button, showForm);
+  setBusy(savedButton, false);
+  setBusy(otherButton, false);
 }
 
 /**

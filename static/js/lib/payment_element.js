@@ -27,7 +27,9 @@ export function showPaymentElement(stripe, clientSecret, place, { shopName, emai
     place.setAttribute("aria-busy", "false");
     onReady();
   });
-  element.on("change", onChange);
+  element.on("change", ({ empty }) => {
+    if (!empty) onChange(); // the first one tells of an untouched form
+  });
   element.on("loaderror", ({ error }) => onFailure(error.message ?? "The payment form could not be loaded."));
   element.mount(place);
   followColorScheme(elements);
