@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 from models import Subscription
 from tests.behind import ASKS, REFUSED, fall_behind
 from tests.browser.person import CHALLENGED, GOOD, POOR, Person
+from tests.shop import PASSWORD
 
 pytestmark = pytest.mark.browser
 MASTERCARD = "5555555555554444"
@@ -183,7 +184,75 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(new_context, shop, scheme):
     alice.subscription, alice.customer = row["id"], row["customer_id"]
     fall_behind(shop, alice)
 
-    for path in ("/account", "/payment-method", "/pay", "/account/invoices"):
+    for path in ("/account", "/payment-method", "/pay", "/account/invoices", "/account/details", "/account/delete"):
         alice.open(path)
         page.wait_for_load_state("networkidle")
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+
+
+def test_coming_back_from_the_banks_page_finishes_it(alice, shop):
+    """Stripe names the setup intent in the address; its secret does not stay there."""
+    customer = shop.sandbox.client.v1.setup_intents
+    alice.open("/payment-method").wait_for_form()
+    (setup, *_) = customer.list().data
+    customer.confirm(setup.id, {"payment_method": "pm_card_mastercard", "return_url": shop.url})
+    query = f"?setup_intent={setup.id}&setup_intent_client_secret={setup.client_secret}&redirect_status=succeeded"
+    alice.open("/payment-method" + query)
+
+    expect(heading(alice, "Saved")).to_be_visible()
+    assert "secret" not in alice.page.url
+
+
+# --- one's own data
+
+
+def test_billing_details_are_typed_and_shown(alice, shop):
+    """Saved, said so, and there after a reload."""
+    page = alice.open("/account").page
+    page.get_by_role("link", name="Billing details").click()
+    page.get_by_label("Name or company").fill("Ada Ltd")
+    page.get_by_label("Address", exact=True).fill("Hauptstraße 1")
+    page.get_by_label("City").fill("Berlin")
+    page.get_by_label("Country").select_option("DE")
+    page.get_by_label("Kind").select_option("eu_vat")
+    page.get_by_label("Number").fill("nonsense")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("is not a valid VAT number")
+    page.get_by_label("Number").fill("DE123456789")
+    page.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_text("Coming invoices carry these details")).to_be_visible()
+    expect(page.get_by_label("Name or company")).to_have_value("Ada Ltd")
+    expect(page.get_by_label("Country")).to_have_value("DE")
+    expect(page.get_by_label("Number")).to_have_value("DE123456789")
+
+
+def test_the_data_are_a_file_to_keep(alice):
+    """One click."""
+    with alice.open("/account").page.expect_download() as download:
+        alice.page.get_by_role("link", name="Download your data").click()
+
+    assert download.value.suggested_filename == "my-data.json"
+
+
+def test_the_portal_is_one_click_away(alice, shop):
+    """And leads back to the account."""
+    alice.open("/account").page.get_by_role("button", name="Stripe’s billing portal").click()
+
+    alice.page.wait_for_url(lambda url: not url.startswith(shop.url))
+
+
+def test_an_account_is_deleted_with_its_password(alice, shop):
+    """What runs ends; the log-in is gone."""
+    page = alice.open("/account").page
+    page.get_by_role("link", name="Delete your account").click()
+    expect(page.get_by_text("Premium ends at once.")).to_be_visible()
+    page.get_by_label("Your password").fill("guessed it")
+    page.get_by_role("button", name="Delete my account").click()
+    expect(page.get_by_role("alert")).to_have_text("That is not your password.")
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Delete my account").click()
+
+    expect(page.get_by_text("Your account is deleted.")).to_be_visible()
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    assert shop.sandbox.client.v1.subscriptions.retrieve(alice.subscription).status == "canceled"
