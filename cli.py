@@ -16,6 +16,7 @@ import access
 import auth
 import billing
 import catalog
+import changes
 import clock
 import config
 import db
@@ -115,6 +116,7 @@ def tick() -> None:
         ledger.take_up,
         cancel_dead_subscriptions,
         subscriptions.finish_refunds,
+        changes.finish,
         close_forgotten_attempts,
         personal.tell_addresses,
         mail.send_pending,

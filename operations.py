@@ -51,6 +51,12 @@ def begin(kind: str, subject: str, params: dict[str, Any], *, id: str | None = N
     return Open(id, subject, params, fresh=True, given_up=note is not None)
 
 
+def is_open(kind: str, subject: str) -> bool:
+    """Whether a change of this kind was begun on `subject` and is not known to have ended."""
+    same = (Operation.kind == kind, Operation.subject == subject, Operation.state == "open")
+    return db.session.scalar(sa.select(Operation.id).where(*same)) is not None
+
+
 def left_open(kind: str, seconds: int) -> list[Open]:
     """Operations of this kind that nobody is waiting for any more: begun so many seconds ago or earlier."""
     query = sa.select(Operation.id, Operation.subject, Operation.params).order_by(Operation.started_at)

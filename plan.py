@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_security import current_user
 
 import changes
+import quotes
 import readings
 from auth import customer_required, limit_payments
 from errors import Problem, Str, json_fields, json_route
@@ -34,7 +35,7 @@ def choose() -> ResponseReturnValue:
 @json_route
 def invoice_preview() -> dict[str, Any]:
     """What a change of plan would cost, with the quote that lets it be charged."""
-    return changes.quote(current_user, _argument("subscriptionId"), _argument("newPriceLookupKey"))
+    return quotes.quote(current_user, _argument("subscriptionId"), _argument("newPriceLookupKey"))
 
 
 def _argument(name: str) -> str:

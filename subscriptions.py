@@ -535,11 +535,16 @@ def own_schedule(subscription: Row) -> str | None:
         return None
     if isinstance(schedule, str):
         schedule = billing.retrieve("subscription_schedule", schedule).object
-    if schedule["metadata"].get("purpose") != readings.PLAN_CHANGE:
+    if is_unmarked(schedule) and not operations.is_open("schedule_change", subscription["id"]):
         raise Problem(
             409, "scheduled_elsewhere", "Changes to this subscription were arranged with us: please write to us first."
         )
     return str(schedule["id"])
+
+
+def is_unmarked(schedule: Row) -> bool:
+    """A schedule that is not ours, or that we had no time to mark as ours."""
+    return bool(schedule["metadata"].get("purpose") != readings.PLAN_CHANGE)
 
 
 def drop_schedule(subscription: Row, customer_id: str) -> bool:

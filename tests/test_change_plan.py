@@ -3,9 +3,13 @@
 import random
 
 import pytest
+import sqlalchemy as sa
 
+import billing
 import catalog
 import changes
+import db
+import quotes
 from models import Operation, Subscription, SubscriptionSchedule
 from tests.shop import pay
 
@@ -94,7 +98,7 @@ def test_time_between_quote_and_confirmation_changes_nothing(alice, shop):
     """The quote holds for its moment, for ten minutes."""
     shop.sandbox.advance(days=10)
     quoted = quote(alice).json()
-    shop.sandbox.advance(seconds=changes.QUOTE_LIFE - 60)
+    shop.sandbox.advance(seconds=quotes.QUOTE_LIFE - 60)
 
     assert confirm(alice, quoted["quote"]).json()["status"] == "changed"
     assert charges(shop)[0] == quoted["amountDue"]
@@ -147,7 +151,7 @@ def test_an_old_quote_is_stale(alice, shop):
     """Ten minutes; the new one is shown, nothing is charged."""
     shop.sandbox.advance(days=10)
     quoted = quote(alice).json()
-    shop.sandbox.advance(seconds=changes.QUOTE_LIFE + 60)
+    shop.sandbox.advance(seconds=quotes.QUOTE_LIFE + 60)
 
     answer = confirm(alice, quoted["quote"])
 
@@ -353,6 +357,74 @@ def test_stripe_down_in_the_middle_of_a_downgrade_leaves_it_safe_to_press_again(
     assert again.json()["status"] == "scheduled"
     shop.sandbox.advance(days=32)
     assert plan_of(shop, alice) == "basic_monthly"
+
+
+def tick(shop):
+    """A minute or two later."""
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(Operation).values(started_at=Operation.started_at - 100))
+    with shop.app.app_context():
+        changes.finish()
+
+
+def test_a_downgrade_that_was_cut_off_and_forgotten_is_cleared_away(subscriber, shop):
+    """A schedule without the change in it would only stand in the way."""
+    alice = subscriber("premium_monthly")
+    token = quote(alice, "basic_monthly").json()["quote"]
+    shop.sandbox.fault(method="POST", path="^/v1/subscription_schedules/sub_sched", status=500, times=9)
+    confirm(alice, token, "basic_monthly")
+    shop.sandbox.control("DELETE", "faults")
+
+    tick(shop)
+
+    assert quote(alice, "basic_monthly").status_code == 200
+    assert shop.sandbox.client.v1.subscriptions.retrieve(alice.subscription).schedule is None
+
+
+def test_an_upgrade_whose_answer_got_lost_is_settled_by_the_tick(alice, shop):
+    """Nobody pressed again; the record says what happened."""
+    token = quote(alice).json()["quote"]
+    path = f"^/v1/subscriptions/{alice.subscription}$"
+    shop.sandbox.fault(method="POST", path=path, status=500, times=9, when="after")
+    confirm(alice, token)
+    shop.sandbox.control("DELETE", "faults")
+
+    tick(shop)
+
+    assert [row["state"] for row in shop.rows(Operation) if row["kind"] == "change_plan"] == ["done"]
+    assert len(charges(shop)) == 2
+
+
+def test_a_quote_that_stripe_refused_is_not_tried_again(alice, shop):
+    """A fresh one is shown instead."""
+    token = quote(alice).json()["quote"]
+    path = f"^/v1/subscriptions/{alice.subscription}$"
+    shop.sandbox.fault(method="POST", path=path, status=400, times=1)
+    assert confirm(alice, token).status_code == 409
+
+    again = confirm(alice, token)
+
+    assert refusal(again) == (409, "quote_stale")
+    assert confirm(alice, again.json()["error"]["quote"]["quote"]).json()["status"] == "changed"
+
+
+def test_an_invoice_that_differs_from_the_quote_is_given_back(alice, shop, mocker):
+    """Should Stripe change its mind between preview and charge, the customer pays what was shown all the same."""
+    quoted = quote(alice).json()
+    update = billing.update_subscription
+
+    def dearer(subscription_id, values, key):
+        answer = update(subscription_id, values, key)
+        answer.object["latest_invoice"]["total"] += 200
+        answer.object["latest_invoice"]["amount_paid"] += 200
+        return answer
+
+    mocker.patch.object(billing, "update_subscription", side_effect=dearer)
+    assert confirm(alice, quoted["quote"]).json()["status"] == "changed"
+
+    refunded = [charge.amount_refunded for charge in shop.sandbox.client.v1.charges.list().data]
+    assert refunded == [200, 0]
+    assert ("refund", "done") in {(row["kind"], row["state"]) for row in shop.rows(Operation)}
 
 
 # --- two hundred changes
