@@ -25,6 +25,10 @@ def change(world: World, subscription: Document, params: dict[str, Any], before:
     before: the subscription's wire form before the request.
     Raises CardError for error_if_incomplete and a payment that fails.
     """
+    if params.get("trial_end") == "now" and subscription["status"] == "trialing":
+        subscription["trial_end"] = world.now(subscription["customer"])
+        if renewing.trial_ends_without_method(world, subscription):
+            return
     bill = carry_out(world, subscription, params)
     ending.plan_end(world, subscription, params)
     bill.add(ending.fit_periods(world, subscription, params))

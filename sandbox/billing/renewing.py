@@ -22,7 +22,7 @@ def end_period(world: World, subscription: Document) -> None:
         return
     if subscription["cancel_at"] is not None and subscription["cancel_at"] <= now:
         ending.at_its_time(world, subscription)
-    elif subscription["status"] == "trialing" and _trial_ends_without_method(world, subscription):
+    elif subscription["status"] == "trialing" and trial_ends_without_method(world, subscription):
         return
     else:
         renew(world, subscription)
@@ -91,7 +91,7 @@ def _over(world: World, subscription: Document, now: int) -> bool:
     return any(item["current_period_end"] <= now for item in subscribing.items_of(world, subscription))
 
 
-def _trial_ends_without_method(world: World, subscription: Document) -> bool:
+def trial_ends_without_method(world: World, subscription: Document) -> bool:
     """Cancel or pause a trial that no method was given for, if that was asked for; says whether it was."""
     wish = subscription["missing_payment_method"]
     has_method = invoicing.default_method(world, subscription, subscription["customer"]) is not None
