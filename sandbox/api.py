@@ -71,6 +71,7 @@ class Call:
 class Answer:
     status: int
     body: dict[str, Any]
+    file: bytes | None = None  # a PDF, in place of the body
     original_request: str | None = None
     replayed: bool = False
 
@@ -189,7 +190,10 @@ class Api:
                 if known:
                     return known
                 try:
-                    answer = Answer(200, finished(world, run(world), params.get("expand") or [], call.path))
+                    result = run(world)
+                    if isinstance(result, bytes):
+                        return Answer(200, {}, result)
+                    answer = Answer(200, finished(world, result, params.get("expand") or [], call.path))
                 except StripeError as error:
                     if not error.keeps_changes:
                         raise
@@ -215,7 +219,7 @@ class Api:
             return None
         if (row["method"], row["path"], row["fingerprint"]) != (call.method, call.path, _fingerprint(call)):
             raise Mismatch(ONE_USE.format(call.key), type="idempotency_error")
-        return Answer(row["status"], json.loads(row["body"]), row["request"], replayed=True)
+        return Answer(row["status"], json.loads(row["body"]), None, row["request"], replayed=True)
 
     def _remember(self, world: World, call: Call, answer: Answer) -> None:
         if call.key is not None:

@@ -52,10 +52,7 @@ def page(world: World, kind: str, params: dict[str, Any], **equal: Any) -> Page:
 
 def cut(world: World, kind: str, params: dict[str, Any], where: list[str], values: list[Any]) -> Page:
     """The page of the objects that fulfil the conditions."""
-    size, backwards = limit(params), "ending_before" in params
-    if backwards and "starting_after" in params:
-        text = "You may only specify one of these parameters: starting_after, ending_before."
-        raise StripeError(text, param="starting_after")
+    size, backwards = limit(params), _is_backwards(params)
     for name, comparison in (("starting_after", "<"), ("ending_before", ">")):
         if name in params:
             where.append(f"sequence {comparison} ?")
@@ -65,6 +62,27 @@ def cut(world: World, kind: str, params: dict[str, Any], where: list[str], value
     found = world.select(kind, " AND ".join(where), tuple(values), tail=tail)
     documents = found[:size]
     return Page(documents[::-1] if backwards else documents, len(found) > size)
+
+
+def cut_whole(data: list[dict[str, Any]], params: dict[str, Any], url: str, kind: str) -> dict[str, Any]:
+    """A page of wire objects that are worked out rather than stored."""
+    size, ids, end = limit(params), [one["id"] for one in data], len(data)
+    for name in ("starting_after", "ending_before"):
+        if name in params and params[name] not in ids:
+            raise no_such(kind, params[name], name)
+    start = ids.index(params["starting_after"]) + 1 if "starting_after" in params else 0
+    if _is_backwards(params):
+        end = ids.index(params["ending_before"])
+        start = max(end - size, 0)
+        return {"object": "list", "data": data[start:end], "has_more": start > 0, "url": url}
+    return {"object": "list", "data": data[start : start + size], "has_more": end - start > size, "url": url}
+
+
+def _is_backwards(params: dict[str, Any]) -> bool:
+    if "ending_before" in params and "starting_after" in params:
+        text = "You may only specify one of these parameters: starting_after, ending_before."
+        raise StripeError(text, param="starting_after")
+    return "ending_before" in params
 
 
 def created_range(created: Any) -> tuple[list[str], list[Any]]:

@@ -196,6 +196,8 @@ def _response(sandbox: Sandbox, call: Call, answer: Answer) -> Response:
             headers["Stripe-Should-Retry"] = "false"
         if answer.replayed:
             headers["Idempotent-Replayed"] = "true"
+    if answer.file is not None:
+        return _dated(sandbox, Response(answer.file, 200, headers | {"Content-Type": "application/pdf"}))
     return _dated(sandbox, Response(wire.dump(answer.body), answer.status, headers))
 
 

@@ -171,14 +171,7 @@ def format_invoice_item(world: World, item: Document) -> dict[str, Any]:
         "invoice": item["invoice"],
         "livemode": False,
         "metadata": line["metadata"],
-        "parent": item["subscription"]
-        and {
-            "subscription_details": {
-                "subscription": item["subscription"],
-                "subscription_item": line["subscription_item"],
-            },
-            "type": "subscription_details",
-        },
+        "parent": item["subscription"] and {"subscription_details": _parent(item), "type": "subscription_details"},
         "period": line["period"],
         "pricing": {
             "price_details": {"price": line["price"], "product": line["product"]},
@@ -192,6 +185,12 @@ def format_invoice_item(world: World, item: Document) -> dict[str, Any]:
         "tax_rates": tax_rates.wires(world, line["tax_rates"]),
         "test_clock": world.test_clock_id(item),
     }
+
+
+def _parent(item: Document) -> dict[str, Any]:
+    """Whose it is: a subscription, and the item of it that a proration is about."""
+    of = item["line"]["subscription_item"]
+    return {"subscription": item["subscription"]} | ({"subscription_item": of} if of else {})
 
 
 def _credited(credited: dict[str, Any] | None) -> dict[str, Any] | None:

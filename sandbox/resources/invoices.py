@@ -203,15 +203,7 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         "next_payment_attempt": invoice["next_payment_attempt"],
         "number": invoice["number"],
         "on_behalf_of": None,
-        "parent": invoice["subscription"]
-        and {
-            "quote_details": None,
-            "subscription_details": {
-                "metadata": invoice["subscription_metadata"],
-                "subscription": invoice["subscription"],
-            },
-            "type": "subscription_details",
-        },
+        "parent": _parent(invoice),
         "payment_settings": {
             "default_mandate": None,
             "payment_method_options": None,
@@ -242,6 +234,20 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         "total_taxes": invoice["total_taxes"],
         "webhooks_delivered_at": invoice["created"],
     }
+
+
+def _parent(invoice: Document) -> dict[str, Any] | None:
+    """What it came of: a subscription, a quote, or nothing but somebody's hand."""
+    if invoice["subscription"]:
+        details = {"metadata": invoice["subscription_metadata"], "subscription": invoice["subscription"]}
+        return {"quote_details": None, "subscription_details": details, "type": "subscription_details"}
+    if invoice.get("quote"):
+        return {
+            "quote_details": {"quote": invoice["quote"]},
+            "subscription_details": None,
+            "type": "quote_details",
+        }
+    return None
 
 
 def _status_details(invoice: Document) -> dict[str, Any]:

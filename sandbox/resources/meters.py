@@ -16,7 +16,7 @@ from stripe.params.billing import (
 )
 
 from sandbox import lists
-from sandbox.errors import StripeError, no_such
+from sandbox.errors import StripeError
 from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats
@@ -111,7 +111,7 @@ def list_summaries(world: World, params: dict[str, Any], id: str) -> dict[str, A
         _summary(meter, params["customer"], (at, end if size is None else at + size), aggregate(meter, found[at]))
         for at in sorted(found, reverse=True)
     ]
-    return _cut(data, params, f"/v1/billing/meters/{id}/event_summaries")
+    return lists.cut_whole(data, params, f"/v1/billing/meters/{id}/event_summaries", "billing.meter_event_summary")
 
 
 @formats(KIND)
@@ -175,16 +175,3 @@ def _summary(meter: Document, customer: str, span: tuple[int, int], value: Decim
         "meter": meter["id"],
         "start_time": span[0],
     }
-
-
-def _cut(data: list[dict[str, Any]], params: dict[str, Any], url: str) -> dict[str, Any]:
-    """A page of what is worked out rather than stored."""
-    size, ids = lists.limit(params), [one["id"] for one in data]
-    for name in ("starting_after", "ending_before"):
-        if name in params and params[name] not in ids:
-            raise no_such("billing.meter_event_summary", params[name], name)
-    if "ending_before" in params:
-        before = data[: ids.index(params["ending_before"])]
-        return {"object": "list", "data": before[-size:], "has_more": len(before) > size, "url": url}
-    rest = data[ids.index(params["starting_after"]) + 1 :] if "starting_after" in params else data
-    return {"object": "list", "data": rest[:size], "has_more": len(rest) > size, "url": url}
