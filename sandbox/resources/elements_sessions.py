@@ -49,7 +49,7 @@ def retrieve(world: World, params: dict[str, Any]) -> dict[str, Any]:
         "payment_method_preference": {
             "object": "payment_method_preference",
             "country_code": account.COUNTRY,
-            "ordered_payment_method_types": kinds,
+            "ordered_payment_method_types": sorted(kinds, key=list(methods.KINDS).index),
             "type": kind,
         },
     }
