@@ -1,6 +1,8 @@
 """What is cut off, raced or asked for twice at the worst moment: no second customer, no money kept, no change lost."""
 
+import dataclasses
 import re
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -99,7 +101,49 @@ def test_a_lost_customer_is_looked_for_until_stripe_answers(alice, shop):
     assert len(shop.sandbox.client.v1.customers.list().data) == len(shop.rows(Customer)) == 1
 
 
+def test_what_came_of_a_lost_customer_is_taken_up(alice, shop):
+    """Somebody subscribed them in Stripe's dashboard before we heard that they are ours."""
+    shop.sandbox.fault(method="POST", path="^/v1/customers$", status=500, times=9, when="after")
+    alice.send("/create-customer")
+    shop.sandbox.control("DELETE", "faults")
+    stripe = shop.sandbox.client.v1
+    customer = stripe.customers.list().data[0].id
+    method = stripe.payment_methods.attach("pm_card_visa", {"customer": customer})
+    price = stripe.prices.list({"lookup_keys": ["basic_monthly"]}).data[0].id
+    stripe.subscriptions.create(
+        {"customer": customer, "items": [{"price": price}], "default_payment_method": method.id}
+    )
+    shop.settle()
+    assert not alice.may_see("basic")
+
+    alice.send("/create-customer")
+
+    assert alice.may_see("basic")
+
+
 # --- subscribing
+
+
+def test_a_subscription_whose_first_debit_never_arrived_makes_room_for_a_new_one(alice, shop, mocker):
+    """Active at Stripe, its first invoice void: it is ended, and can be bought again."""
+    dead = alice.subscribe("basic_monthly")
+    pay(shop.sandbox, dead["clientSecret"])
+    shop.settle()
+    ask = billing.retrieve_checkout
+
+    def as_after_a_failed_debit(id):
+        answer = ask(id)
+        if id != dead["subscriptionId"]:
+            return answer
+        invoice = {**answer.object["latest_invoice"], "status": "void"}
+        return dataclasses.replace(answer, object={**answer.object, "latest_invoice": invoice})
+
+    mocker.patch.object(billing, "retrieve_checkout", side_effect=as_after_a_failed_debit)
+
+    attempt = alice.subscribe("basic_monthly")
+
+    assert [one.id for one in alive(shop)] == [attempt["subscriptionId"]]
+    assert attempt["subscriptionId"] != dead["subscriptionId"]
 
 
 def test_an_old_answer_that_a_key_brings_back_takes_nobodys_access(alice, shop):
@@ -134,6 +178,116 @@ def test_a_price_that_was_replaced_while_its_page_was_open_is_not_sold(alice, sh
     assert shop.rows(Checkout) == []
 
 
+# --- races
+
+
+@pytest.fixture
+def after_listing(mocker):
+    """Do something right after Stripe has listed a customer's subscriptions, once."""
+
+    def after_listing(act):
+        listed = billing.subscriptions_of
+        done: list[bool] = []
+
+        def then_act(customer_id):
+            yield from list(listed(customer_id))
+            if not done:
+                done.append(True)
+                act()
+
+        mocker.patch.object(billing, "subscriptions_of", side_effect=then_act)
+
+    return after_listing
+
+
+def test_who_saw_nothing_at_stripe_just_before_another_began_goes_on_with_that(alice, shop, after_listing):
+    """Two tabs, after a cancellation: the second one overtakes the first."""
+    first = alice.subscribe("premium_monthly")
+    alice.send("/cancel-subscription", subscriptionId=first["subscriptionId"])
+    shop.settle()
+    overtaking = []
+    after_listing(lambda: overtaking.append(alice.subscribe("premium_monthly")))
+
+    attempt = alice.subscribe("premium_monthly")
+
+    assert overtaking == [attempt]
+    assert [one.id for one in alive(shop)] == [attempt["subscriptionId"]]
+
+
+def test_an_answer_that_comes_late_but_before_another_plan_is_begun_counts(alice, shop, after_listing):
+    """A creation took over a minute; what it made is ended, not left beside the new one."""
+    alice.subscribe("basic_monthly")
+    (made,) = alive(shop)
+    set_checkout(
+        shop, state="creating", subscription_id=None, started_at=clock.wall() - subscriptions.PATIENCE, attempt="slow"
+    )
+    shop.sandbox.client.v1.subscriptions.cancel(made.id)
+    slow = []
+
+    def answer():
+        values = {"customer": made.customer, "items": [{"price": made.to_dict()["items"]["data"][0]["price"]["id"]}]}
+        late = shop.sandbox.client.v1.subscriptions.create({**values, "payment_behavior": "default_incomplete"})
+        slow.append(late.id)
+        set_checkout(shop, state="open", subscription_id=late.id)
+
+    after_listing(answer)
+
+    attempt = alice.subscribe("premium_monthly")
+
+    assert [one.id for one in alive(shop)] == [attempt["subscriptionId"]]
+    assert slow != [attempt["subscriptionId"]]
+
+
+def test_of_two_that_ask_for_a_lost_answer_again_one_waits(alice, shop, mocker):
+    """The others see that somebody is at it."""
+    shop.sandbox.fault(method="POST", path="^/v1/subscriptions$", status=500, times=9, when="after")
+    alice.send("/create-subscription", lookupKey="premium_monthly")
+    shop.sandbox.control("DELETE", "faults")
+    set_checkout(shop, started_at=clock.wall() - subscriptions.PATIENCE)
+    create = billing.create_subscription
+    others: list[Any] = []
+
+    def meanwhile(*args):
+        if not others:
+            others.append("asks")
+            others.append(alice.send("/create-subscription", lookupKey="premium_monthly"))
+        return create(*args)
+
+    mocker.patch.object(billing, "create_subscription", side_effect=meanwhile)
+    alice.subscribe("premium_monthly")
+
+    assert refusal(others[1]) == (409, "attempt_in_progress")
+
+
+def test_a_subscription_that_lives_counts_before_a_newer_one_that_waits_for_its_payment(alice, shop):
+    """Both were made elsewhere: nobody pays for a second one."""
+    customer = alice.send("/create-customer").json()["customer"]["id"]
+    shop.sandbox.post("deliveries", {"mode": "drop"})
+    stripe = shop.sandbox.client.v1
+    method = stripe.payment_methods.attach("pm_card_visa", {"customer": customer})
+    price = stripe.prices.list({"lookup_keys": ["basic_monthly"]}).data[0].id
+    order = {"customer": customer, "items": [{"price": price}]}
+    stripe.subscriptions.create({**order, "default_payment_method": method.id})
+    stripe.subscriptions.create({**order, "payment_behavior": "default_incomplete"})
+
+    answer = alice.send("/create-subscription", lookupKey="basic_monthly")
+
+    assert refusal(answer) == (409, "already_subscribed")
+
+
+@pytest.mark.parametrize("lookup_key", ["basic_monthly", "premium_monthly"])
+def test_while_a_payment_is_under_way_nothing_else_is_begun(alice, shop, mocker, lookup_key):
+    """Stripe says `processing`: the money may still arrive."""
+    first = alice.subscribe("basic_monthly")
+    ask = billing.invoice_intent
+    mocker.patch.object(billing, "invoice_intent", side_effect=lambda id: {**(ask(id) or {}), "status": "processing"})
+
+    answer = alice.send("/create-subscription", lookupKey=lookup_key)
+
+    assert refusal(answer) == (409, "payment_in_progress")
+    assert [one.id for one in alive(shop)] == [first["subscriptionId"]]
+
+
 # --- money that nothing is given for
 
 
@@ -151,6 +305,20 @@ def test_a_refund_that_stripe_did_not_answer_is_made_a_minute_later(alice, shop,
     assert money_kept(shop) == 0
     assert len(shop.calls("POST", "/v1/refunds")) > 0
     assert {row["state"] for row in shop.rows(Operation)} == {"done"}
+
+
+def test_a_refund_that_somebody_made_by_hand_meanwhile_is_done(alice, shop, pays_after, tick):
+    """Stripe says that there is nothing left to give back."""
+    basic = alice.subscribe("basic_monthly")
+    pays_after("invoice_intent", basic)
+    shop.sandbox.fault(method="POST", path="^/v1/refunds$", status=500, times=9)
+    alice.send("/create-subscription", lookupKey="premium_monthly")
+    shop.sandbox.control("DELETE", "faults")
+    shop.sandbox.client.v1.refunds.create({"charge": charges(shop)[0].id})
+
+    assert tick().exit_code == 0
+
+    assert {row["state"] for row in shop.rows(Operation) if row["kind"] == "refund"} == {"done"}
 
 
 def test_a_process_killed_before_the_refund_keeps_no_money(alice, shop, pays_after, tick, mocker):
