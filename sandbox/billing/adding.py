@@ -19,12 +19,14 @@ def to_subscription(
     world: World, subscription: Document, given: list[dict[str, Any]] | None, param: str = "add_invoice_items"
 ) -> None:
     """Put things that are charged once on the subscription's next invoice."""
-    if len(given or []) > MOST_ADDED:
+    if not given:
+        return
+    if len(given) > MOST_ADDED:
         raise StripeError(f"You can add up to {MOST_ADDED} invoice items.", param=param)
     customer = world.get("customer", subscription["customer"])
     starts = [item["current_period_start"] for item in subscribing.items_of(world, subscription)]
     ends = [item["current_period_end"] for item in subscribing.items_of(world, subscription)]
-    for index, wish in enumerate(given or []):
+    for index, wish in enumerate(given):
         where = f"{param}[{index}]"
         made = line(world, customer, wish, subscription["currency"], where)
         made["subscription"] = subscription["id"]

@@ -19,8 +19,8 @@ def for_period(world: World, subscription: Document, item: Document) -> list[Lin
     span = item["current_period_start"], item["current_period_end"]
     whole = natural_period(world, subscription, item, span[0])
     if span != whole:
-        share = Decimal(span[1] - span[0]) / (whole[1] - whole[0])
-        amount = money.rounded(pricing.amount(price, item["quantity"], currency) * share)
+        cost = pricing.amount(price, item["quantity"], currency)
+        amount = money.rounded(cost * (span[1] - span[0]) / (whole[1] - whole[0]))
         return [proration(world, subscription, item, amount, span)]
     return [
         _line(world, subscription, item, part.amount, f"{_counted(world, price, part.quantity)} {part.text}")

@@ -5,7 +5,7 @@ from typing import Any
 from sandbox.billing import periods
 from sandbox.errors import StripeError, missing
 from sandbox.resources import tax_rates
-from sandbox.resources.subscription_items import check_together, checked_item
+from sandbox.resources.subscription_items import check_together, checked_item, inline_price
 from sandbox.store import Document
 from sandbox.world import World
 
@@ -81,7 +81,7 @@ def _checked(world: World, wish: dict[str, Any], where: str, start: int, mode: s
     check_together(world, items, currency, mode)
     return {
         **{name: wish.get(name) for name in KEPT.split()},
-        "add_invoice_items": wish.get("add_invoice_items") or [],
+        "add_invoice_items": [_added(world, added) for added in wish.get("add_invoice_items") or []],
         "currency": currency,
         "default_tax_rates": tax_rates.checked(world, wish.get("default_tax_rates"), f"{where}[default_tax_rates]"),
         "items": items,
@@ -89,6 +89,13 @@ def _checked(world: World, wish: dict[str, Any], where: str, start: int, mode: s
         "proration_behavior": wish.get("proration_behavior", "create_prorations"),
         "start_date": start,
     }
+
+
+def _added(world: World, wish: dict[str, Any]) -> dict[str, Any]:
+    if not wish.get("price_data"):
+        return wish
+    rest = {name: value for name, value in wish.items() if name != "price_data"}
+    return {**rest, "price": inline_price(world, wish["price_data"])["id"]}
 
 
 def _end(world: World, wish: dict[str, Any], phase: Phase, where: str, now: int, *, last: bool) -> int:

@@ -23,14 +23,17 @@ def credits(world: World, subscription: Document, item: Document, at: int) -> li
         return []
     if subscription["billing_mode"]["type"] == "classic":
         start, natural_end = lines.natural_period(world, subscription, item, at)
-        amount = reckoning.alone(world, subscription, item) * (end - at) / (natural_end - start)
+        amount = _part(reckoning.alone(world, subscription, item), (end - at, natural_end - start))
         where = _where_debited(world, subscription, item, at)
         return [_credit(world, subscription, item, item, amount, (at, end), where)]
     found = []
     for debit, where in _debits(world, subscription, item, at):
         span = debit["period"]
-        share = Decimal(span["end"] - at) / (span["end"] - span["start"])
-        found.append(_credit(world, subscription, item, debit, lines.net(debit) * share, (at, span["end"]), where))
+        share = span["end"] - at, span["end"] - span["start"]
+        off = _shares(debit["discount_amounts"], (-share[0], share[1])) if _itemizes(subscription) else []
+        amount = _part(debit["amount"] if off else lines.net(debit), share)
+        line = _credit(world, subscription, item, debit, amount, (at, span["end"]), where)
+        found.append(line | {"discount_amounts": off})
     return found
 
 
@@ -40,10 +43,30 @@ def debit(world: World, subscription: Document, item: Document, at: int) -> list
     if at >= end or _is_metered(world, item):
         return []
     start, natural_end = lines.natural_period(world, subscription, item, at)
-    classic = subscription["billing_mode"]["type"] == "classic"
-    whole = reckoning.alone(world, subscription, item) if classic else reckoning.net(world, subscription, item)
-    amount = money.rounded(whole * (end - at) / (natural_end - start))
-    return [lines.proration(world, subscription, item, amount, (at, end))]
+    share, off = (end - at, natural_end - start), []
+    if subscription["billing_mode"]["type"] == "classic":
+        whole = reckoning.alone(world, subscription, item)
+    elif _itemizes(subscription):
+        whole, amounts = reckoning.itemized(world, subscription, item)
+        off = _shares(amounts, share)
+    else:
+        whole = reckoning.net(world, subscription, item)
+    line = lines.proration(world, subscription, item, money.rounded(_part(whole, share)), (at, end))
+    return [line | {"discount_amounts": off}]
+
+
+def _itemizes(subscription: Document) -> bool:
+    """Whether prorations show their discounts, rather than being net of them."""
+    return bool((subscription["billing_mode"]["flexible"] or {}).get("proration_discounts") == "itemized")
+
+
+def _shares(amounts: list[dict[str, Any]], share: tuple[int, int]) -> list[dict[str, Any]]:
+    return [{**one, "amount": money.rounded(_part(one["amount"], share))} for one in amounts]
+
+
+def _part(amount: Decimal | int, share: tuple[int, int]) -> Decimal:
+    """So many seconds of so many; multiplied first, so that halves stay halves."""
+    return Decimal(amount) * share[0] / share[1]
 
 
 def _credit(

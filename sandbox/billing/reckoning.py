@@ -56,6 +56,15 @@ def net(world: World, subscription: Document, item: Document) -> Decimal:
     return Decimal(lines.net(charged[[one["id"] for one in items].index(item["id"])]))
 
 
+def itemized(world: World, subscription: Document, item: Document) -> tuple[Decimal, list[dict[str, Any]]]:
+    """What an item costs for a whole period before discounts, and what each discount takes off it."""
+    items = subscribing.items_of(world, subscription)
+    charged = [_whole(world, subscription, one) for one in items]
+    discount(world, charged, discounting.running(world, subscription), subscription["currency"])
+    own = charged[[one["id"] for one in items].index(item["id"])]
+    return _gross(world, subscription, item), own["discount_amounts"]
+
+
 def alone(world: World, subscription: Document, item: Document) -> Decimal:
     """What an item costs for a whole period if the discounts were for it alone, as classic billing prorates."""
     discounts = discounting.running(world, subscription)
@@ -102,6 +111,9 @@ def _take_off(world: World, charged: list[Line], id: str, currency: str) -> None
 
 
 def _tax(world: World, line: Line, rates: list[str]) -> None:
+    if not rates:
+        line["taxes"] = []
+        return
     amount = Decimal(lines.net(line))
     found = [world.get("tax_rate", id) for id in rates]
     included = sum((Decimal(str(rate["percentage"])) for rate in found if rate["inclusive"]), Decimal(0))

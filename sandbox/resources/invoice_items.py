@@ -179,7 +179,10 @@ def format_invoice_item(world: World, item: Document) -> dict[str, Any]:
             "unit_amount_decimal": line["unit_amount_decimal"],
         },
         "proration": line["proration"],
-        "proration_details": {"credited_items": _credited(line["credited_items"]), "discount_amounts": []},
+        "proration_details": {
+            "credited_items": _credited(line["credited_items"]),
+            "discount_amounts": line["discount_amounts"] if line["proration"] else [],
+        },
         "quantity": line["quantity"],
         "quantity_decimal": str(line["quantity"]),
         "tax_rates": tax_rates.wires(world, line["tax_rates"]),

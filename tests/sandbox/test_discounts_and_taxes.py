@@ -75,6 +75,7 @@ def test_discount_is_changed_and_taken_away_on_update(sandbox: SandboxProcess, s
     assert types(sandbox.events(since=before)) == ["customer.discount.deleted", "customer.subscription.updated"]
 
 
+@pytest.mark.stripe_verified
 def test_order_of_discounts_matters(stripe_api: Any) -> None:
     """Half off and then a dollar is not a dollar off and then half."""
     half = stripe_api.coupons.create({"percent_off": 50, "duration": "forever"}).id
@@ -85,6 +86,7 @@ def test_order_of_discounts_matters(stripe_api: Any) -> None:
     assert (first.latest_invoice.total, second.latest_invoice.total) == (400, 450)
 
 
+@pytest.mark.stripe_verified
 def test_item_discount_is_in_the_subtotal_and_comes_first(stripe_api: Any) -> None:
     half = stripe_api.coupons.create({"percent_off": 50, "duration": "forever"}).id
     tenth = stripe_api.coupons.create({"percent_off": 10, "duration": "forever"}).id
@@ -97,6 +99,7 @@ def test_item_discount_is_in_the_subtotal_and_comes_first(stripe_api: Any) -> No
     assert line.discounts == subscription["items"].data[0].discounts
 
 
+@pytest.mark.stripe_verified
 def test_amount_off_is_shared_in_proportion(stripe_api: Any) -> None:
     coupon = stripe_api.coupons.create({"amount_off": 500, "currency": "usd", "duration": "forever"})
     prices = monthly(stripe_api, 1000), monthly(stripe_api, 2000, "Big")
@@ -105,6 +108,7 @@ def test_amount_off_is_shared_in_proportion(stripe_api: Any) -> None:
     assert (shares, subscription.latest_invoice.total) == ([167, 333], 2500)
 
 
+@pytest.mark.stripe_verified
 def test_coupon_for_a_product_leaves_the_others_alone(stripe_api: Any) -> None:
     one, other = monthly(stripe_api, 1000), monthly(stripe_api, 2000, "Big")
     terms = {"percent_off": 50, "duration": "forever", "applies_to": {"products": [one.product]}}
@@ -113,6 +117,7 @@ def test_coupon_for_a_product_leaves_the_others_alone(stripe_api: Any) -> None:
     assert subscription.latest_invoice.total == 2500
 
 
+@pytest.mark.stripe_verified
 def test_whole_discount_costs_nothing_and_asks_for_no_card(stripe_api: Any) -> None:
     coupon = stripe_api.coupons.create({"percent_off": 100, "duration": "once"})
     customer, price = stripe_api.customers.create({}), monthly(stripe_api)
@@ -191,6 +196,7 @@ def test_odd_coupons_are_refused(stripe_api: Any, params: dict[str, Any], param:
     assert (error.http_status, error.param) == (400, param)
 
 
+@pytest.mark.stripe_verified
 def test_exclusive_tax_is_added_and_inclusive_tax_is_inside(stripe_api: Any) -> None:
     on_top = stripe_api.tax_rates.create({"display_name": "GST", "percentage": 10, "inclusive": False})
     inside = stripe_api.tax_rates.create({"display_name": "VAT", "percentage": 20, "inclusive": True})
@@ -207,6 +213,7 @@ def test_exclusive_tax_is_added_and_inclusive_tax_is_inside(stripe_api: Any) -> 
     assert own.total == 1200, "an item's own rates take the place of the default ones"
 
 
+@pytest.mark.stripe_verified
 def test_tax_is_reckoned_after_discounts(stripe_api: Any) -> None:
     rate = stripe_api.tax_rates.create({"display_name": "GST", "percentage": 8.25, "inclusive": False})
     coupon = stripe_api.coupons.create({"percent_off": 50, "duration": "forever"})
@@ -231,3 +238,29 @@ def test_prorations_are_taxed_too(sandbox: SandboxProcess, stripe_api: Any) -> N
     invoice = stripe_api.subscriptions.update(subscription.id, params).latest_invoice
     assert [(line.amount, line.taxes[0].amount) for line in invoice.lines.data] == [(-500, -50), (1000, 100)]
     assert invoice.total == 550
+
+
+@pytest.mark.parametrize(
+    ("wish", "amounts", "off"), [("included", [-375, 750], [[], []]), ("itemized", [-500, 1000], [[-125], [250]])]
+)
+def test_prorations_are_net_of_discounts_or_show_them(
+    sandbox: SandboxProcess, stripe_api: Any, wish: str, amounts: list[int], off: list[list[int]]
+) -> None:
+    """Either way the same is charged."""
+    coupon = stripe_api.coupons.create({"percent_off": 25, "duration": "forever"})
+    mode = {"type": "flexible", "flexible": {"proration_discounts": wish}}
+    more = {"billing_mode": mode, "discounts": [{"coupon": coupon.id}]}
+    subscription = subscribed(stripe_api, monthly(stripe_api, 1000), **more)
+    item = subscription["items"].data[0]
+    half = (item.current_period_start + item.current_period_end) // 2
+    sandbox.advance_to(half)
+    params = {
+        "items": [{"id": item.id, "price": monthly(stripe_api, 2000, "Premium").id}],
+        "proration_behavior": "always_invoice",
+        "proration_date": half,
+        "expand": ["latest_invoice"],
+    }
+    invoice = stripe_api.subscriptions.update(subscription.id, params).latest_invoice
+    assert [line.amount for line in invoice.lines.data] == amounts
+    assert [[one.amount for one in line.discount_amounts] for line in invoice.lines.data] == off
+    assert invoice.total == 375
