@@ -4,7 +4,19 @@ import dataclasses
 import zlib
 
 WIDTH, HEIGHT, MARGIN = 595, 842, 56  # points; A4
-NARROW = {",": 278, ".": 278, " ": 278, "-": 333, "(": 333, ")": 333, "/": 278}  # of a thousand; digits have 556
+NARROW = {
+    ",": 278,
+    ".": 278,
+    " ": 278,
+    "-": 333,
+    "(": 333,
+    ")": 333,
+    "/": 278,
+    "t": 305,
+    "m": 870,
+    "A": 700,
+    "Q": 770,
+}  # of a thousand
 
 
 @dataclasses.dataclass
