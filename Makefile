@@ -6,10 +6,10 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 IN_VENV = .venv/bin/python -m
 SCRIPT_TOOLS = node_modules/.package-lock.json
 
-.PHONY: help run test test-deep lint scripts bench serve sandbox setup
+.PHONY: help run test test-deep test-stripe lint scripts bench serve sandbox setup
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 run: ## The shop on http://localhost:4242, with a local stand-in for Stripe unless .env has keys
 	@exec $(PYTHON) dev.py
@@ -21,6 +21,9 @@ test: setup ## Every test, after setting up what is missing (Chromium, too)
 
 test-deep: setup ## The long ones: 10,000 histories, 1,000 customers under fire, 20,000 odd requests
 	@exec $(IN_VENV) pytest -m deep
+
+test-stripe: setup ## The tests that Stripe's test mode must pass, too, there: with STRIPE_SECRET_KEY=sk_test_...
+	@AGAINST_STRIPE=1 exec $(IN_VENV) pytest -m stripe_verified -rs tests/sandbox
 
 lint: setup ## Style, format and types
 	$(IN_VENV) ruff check

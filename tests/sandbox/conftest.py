@@ -1,5 +1,9 @@
-"""A sandbox for all tests of a session, emptied before each, that judges every request and answer."""
+"""A sandbox for all tests of a session, emptied before each, that judges every request and answer.
 
+With AGAINST_STRIPE=1 (`make test-stripe`) the tests marked stripe_verified ask Stripe's test mode instead.
+"""
+
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,7 +12,10 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox_process import SandboxProcess
+from tests.sandbox_process import SECRET_KEY, SandboxProcess
+
+AGAINST_STRIPE = os.environ.get("AGAINST_STRIPE") == "1"
+NO_KEY = "Stripe's test mode was not asked: that needs STRIPE_SECRET_KEY=sk_test_..."
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +27,7 @@ def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbo
 @pytest.fixture
 def sandbox(sandbox_process: SandboxProcess) -> Iterator[SandboxProcess]:
     """An empty world; afterwards nothing may have been said that stripe-python's types do not allow."""
+    assert not AGAINST_STRIPE, "a test marked stripe_verified asks for nothing but stripe_api"
     sandbox_process.reset()
     sandbox_process.post("settings", {"upcoming_days": "0"})  # renewals are announced where that is the story
     yield sandbox_process
@@ -27,9 +35,18 @@ def sandbox(sandbox_process: SandboxProcess) -> Iterator[SandboxProcess]:
 
 
 @pytest.fixture
-def stripe_api(sandbox: SandboxProcess) -> Any:
-    """stripe-python's v1 services, with the secret key."""
-    return sandbox.client.v1
+def stripe_api(request: pytest.FixtureRequest) -> Any:
+    """stripe-python's v1 services, with the secret key: the sandbox's, or Stripe's if that was asked for."""
+    return real_stripe() if AGAINST_STRIPE else request.getfixturevalue("sandbox").client.v1
+
+
+def real_stripe() -> Any:
+    key = os.environ.get("STRIPE_SECRET_KEY", "")
+    if "_live_" in key:
+        pytest.exit("These tests make customers and charges: never with a live key.", returncode=2)
+    if key in ("", SECRET_KEY):
+        pytest.skip(NO_KEY)
+    return stripe.StripeClient(key, max_network_retries=3).v1
 
 
 class Receiver:

@@ -36,6 +36,7 @@ def test_stripes_values_for_tests_decide_the_answer(
     assert stripe_api.customers.tax_ids.retrieve(customer.id, made.id).verification.status == status
 
 
+@pytest.mark.stripe_verified
 def test_a_tax_id_without_a_register_is_never_verified(stripe_api: Any) -> None:
     """Its verification is unavailable; it may come with the customer and go by itself."""
     given = [{"type": "us_ein", "value": "12-3456789"}]
@@ -66,6 +67,7 @@ def test_bad_tax_ids_are_refused_by_name(
     assert sandbox.events(since=mark) == []
 
 
+@pytest.mark.stripe_verified
 def test_another_customers_tax_id_is_not_found(stripe_api: Any) -> None:
     """The path's customer decides."""
     one, other = stripe_api.customers.create(), stripe_api.customers.create()

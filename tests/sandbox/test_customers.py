@@ -8,6 +8,7 @@ from tests.sandbox.acts import browser, customer_with, monthly, paying_customer,
 from tests.sandbox_process import SandboxProcess
 
 
+@pytest.mark.stripe_verified
 def test_new_customer_has_stripes_defaults(stripe_api: Any) -> None:
     address = {"line1": "1 Main St", "city": "Town", "country": "US", "postal_code": "94103"}
     shipping = {"name": "Ann", "address": address}
@@ -74,6 +75,7 @@ def test_detached_method_cannot_be_used_again(sandbox: SandboxProcess, stripe_ap
     assert refused(stripe_api.payment_methods.detach, method).http_status == 400
 
 
+@pytest.mark.stripe_verified
 def test_method_of_another_customer_is_refused(stripe_api: Any) -> None:
     first, second = customer_with(stripe_api), customer_with(stripe_api)
     method = first.invoice_settings.default_payment_method
@@ -86,6 +88,7 @@ def test_method_of_another_customer_is_refused(stripe_api: Any) -> None:
     assert refused(stripe_api.customers.payment_methods.retrieve, second.id, method).http_status == 404
 
 
+@pytest.mark.stripe_verified
 def test_declined_card_cannot_even_be_attached(stripe_api: Any) -> None:
     customer = stripe_api.customers.create({})
     error = refused(stripe_api.payment_methods.attach, "pm_card_chargeDeclined", {"customer": customer.id})
@@ -104,6 +107,7 @@ def test_declined_card_cannot_even_be_attached(stripe_api: Any) -> None:
     assert stripe_api.customers.payment_methods.list(customer.id, {}).data == []
 
 
+@pytest.mark.stripe_verified
 def test_servers_send_no_card_numbers(stripe_api: Any) -> None:
     card = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "123"}
     error = refused(stripe_api.payment_methods.create, {"type": "card", "card": card})

@@ -1,6 +1,7 @@
 """One key, one effect."""
 
 import threading
+import uuid
 from typing import Any
 
 import pytest
@@ -21,19 +22,23 @@ def test_same_key_and_parameters_repeat_the_answer(sandbox: SandboxProcess, stri
     assert sandbox.events("customer.created")[0].request.idempotency_key == "one"
 
 
+@pytest.mark.stripe_verified
 def test_same_key_with_other_parameters_is_refused(stripe_api: Any) -> None:
     """And the first answer is still remembered."""
-    first = stripe_api.customers.create({"name": "Ann"}, {"idempotency_key": "one"})
+    fresh = str(uuid.uuid4())
+    first = stripe_api.customers.create({"name": "Ann"}, {"idempotency_key": fresh})
     for call in (stripe_api.customers.create, stripe_api.products.create):
-        error = refused(call, {"name": "Bob"}, {"idempotency_key": "one"})
+        error = refused(call, {"name": "Bob"}, {"idempotency_key": fresh})
         assert isinstance(error, stripe.IdempotencyError)
         assert error.http_status == 400
-    assert stripe_api.customers.create({"name": "Ann"}, {"idempotency_key": "one"}).id == first.id
+    assert stripe_api.customers.create({"name": "Ann"}, {"idempotency_key": fresh}).id == first.id
 
 
+@pytest.mark.stripe_verified
 def test_refusals_after_execution_began_are_repeated_too(stripe_api: Any) -> None:
     """A customer that exists by now does not change what the key has answered."""
-    params, key = {"customer": "cus_nobody", "items": [{"price": "price_none"}]}, {"idempotency_key": "one"}
+    fresh = str(uuid.uuid4())
+    params, key = {"customer": "cus_nobody", "items": [{"price": "price_none"}]}, {"idempotency_key": fresh}
     first = refused(stripe_api.subscriptions.create, params, key)
     again = refused(stripe_api.subscriptions.create, params, key)
     assert again.http_status == first.http_status == 400
@@ -51,8 +56,10 @@ def test_a_decline_is_repeated_and_not_tried_again(sandbox: SandboxProcess, stri
     assert len(sandbox.events("charge.failed")) == 1
 
 
+@pytest.mark.stripe_verified
 def test_a_request_that_never_began_leaves_its_key_free(stripe_api: Any) -> None:
-    key = {"idempotency_key": "one"}
+    fresh = str(uuid.uuid4())
+    key = {"idempotency_key": fresh}
     assert refused(stripe_api.customers.create, {"nonsense": "x"}, key).code == "parameter_unknown"
     assert stripe_api.customers.create({"name": "Ann"}, key).name == "Ann"
 

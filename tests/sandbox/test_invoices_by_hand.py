@@ -20,6 +20,7 @@ def draft(stripe_api: Any, *amounts: int, card: str = "pm_card_visa", **more: An
     return stripe_api.invoices.create(params)
 
 
+@pytest.mark.stripe_verified
 def test_draft_takes_what_waits_only_if_asked(stripe_api: Any) -> None:
     customer = customer_with(stripe_api)
     stripe_api.invoice_items.create({"customer": customer.id, "amount": 2000, "currency": "usd"})
@@ -51,12 +52,14 @@ def test_draft_is_edited_finalized_and_paid(sandbox: SandboxProcess, stripe_api:
     assert "already paid" in refused(stripe_api.invoices.pay, invoice.id).user_message
 
 
+@pytest.mark.stripe_verified
 def test_paying_a_draft_finalizes_it(stripe_api: Any) -> None:
     assert stripe_api.invoices.pay(draft(stripe_api, 900).id).status == "paid"
     nothing = stripe_api.invoices.pay(draft(stripe_api).id)
     assert (nothing.status, nothing.total, nothing.attempt_count) == ("paid", 0, 0)
 
 
+@pytest.mark.stripe_verified
 def test_declined_payment_leaves_it_open_until_another_card_pays(stripe_api: Any) -> None:
     invoice = draft(stripe_api, 900, card="pm_card_chargeCustomerFail")
     assert refused(stripe_api.invoices.pay, invoice.id).http_status == 402
@@ -65,6 +68,7 @@ def test_declined_payment_leaves_it_open_until_another_card_pays(stripe_api: Any
     assert stripe_api.invoices.pay(invoice.id, {"payment_method": good.id}).status == "paid"
 
 
+@pytest.mark.stripe_verified
 def test_payment_by_other_means(stripe_api: Any) -> None:
     invoice = draft(stripe_api, 900)
     paid = stripe_api.invoices.pay(invoice.id, {"paid_out_of_band": True})
@@ -161,6 +165,7 @@ def test_subscription_that_is_paid_by_invoice(sandbox: SandboxProcess, stripe_ap
     assert stripe_api.subscriptions.retrieve(subscription.id).status == "active"
 
 
+@pytest.mark.stripe_verified
 def test_discount_on_an_invoice(stripe_api: Any) -> None:
     coupon = stripe_api.coupons.create({"percent_off": 25, "duration": "once"})
     invoice = draft(stripe_api, 1000, discounts=[{"coupon": coupon.id}])

@@ -79,6 +79,7 @@ def test_server_is_sent_to_a_page_for_3d_secure(sandbox: SandboxProcess, stripe_
     assert intent.next_action.redirect_to_url.url.startswith(sandbox.url + "/3ds/")
 
 
+@pytest.mark.stripe_verified
 def test_payment_without_the_cardholder_that_needs_them_is_declined(stripe_api: Any) -> None:
     customer = customer_with(stripe_api, "pm_card_authenticationRequired")
     method = customer.invoice_settings.default_payment_method
@@ -152,6 +153,7 @@ def test_intent_is_changed_and_canceled(sandbox: SandboxProcess, stripe_api: Any
     assert stripe_api.payment_intents.list({}).data[0].id == intent.id
 
 
+@pytest.mark.stripe_verified
 def test_intent_of_an_invoice_is_the_invoices(stripe_api: Any) -> None:
     subscription = subscribe(stripe_api, stripe_api.customers.create({}).id, monthly(stripe_api).id)
     id = client_secret(subscription).partition("_secret_")[0]
@@ -230,6 +232,7 @@ def test_invoice_is_voided_or_paid_by_other_means(sandbox: SandboxProcess, strip
     assert stripe_api.invoices.list({"customer": customer.id, "status": "paid"}).data[0].id == paid.id
 
 
+@pytest.mark.stripe_verified
 def test_invoice_lines_are_listed(stripe_api: Any) -> None:
     product = stripe_api.products.create({"name": "Seats", "unit_label": "user"})
     recurring = {"interval": "year"}

@@ -27,6 +27,7 @@ def configuration(stripe_api: Any) -> Any:
     return stripe_api.billing_portal.configurations.create(params)
 
 
+@pytest.mark.stripe_verified
 def test_a_configuration_has_every_feature_and_switches_on_only_what_was_asked(stripe_api: Any) -> None:
     """What is left out is off, with Stripe's defaults."""
     made = stripe_api.billing_portal.configurations.create({"features": {"invoice_history": {"enabled": True}}})
@@ -52,6 +53,7 @@ def test_a_configuration_is_found_again_and_changed_name_by_name(
     assert configurations.update(configuration.id, {"active": False}).active is False
 
 
+@pytest.mark.stripe_verified
 def test_plan_changes_need_the_products_they_may_lead_to(stripe_api: Any) -> None:
     """A portal that offers plan changes names its products, and prices of theirs."""
     configurations = stripe_api.billing_portal.configurations

@@ -41,6 +41,7 @@ def test_product_may_bring_its_price_and_an_id_of_its_own(stripe_api: Any) -> No
     assert refused(stripe_api.products.delete, "basic").http_status == 400, "it has a price"
 
 
+@pytest.mark.stripe_verified
 def test_price_has_stripes_defaults(stripe_api: Any) -> None:
     price = monthly(stripe_api)
     assert (price.active, price.billing_scheme, price.type, price.tax_behavior) == (

@@ -48,6 +48,7 @@ def test_without_a_method_the_first_invoice_waits_to_be_paid(stripe_api: Any) ->
     assert (accepted.subscription.status, accepted.subscription.latest_invoice.status) == ("incomplete", "open")
 
 
+@pytest.mark.stripe_verified
 def test_a_trial_is_free_until_it_ends(stripe_api: Any) -> None:
     """Nothing is due at once; the recurring amount is what comes later."""
     customer, trial = customer_with(stripe_api), {"trial_period_days": 14}
@@ -59,6 +60,7 @@ def test_a_trial_is_free_until_it_ends(stripe_api: Any) -> None:
     assert accepted.subscription.status == "trialing"
 
 
+@pytest.mark.stripe_verified
 def test_what_is_charged_once_becomes_a_draft_invoice(stripe_api: Any) -> None:
     """With the quote as its parent; somebody finalizes it."""
     customer = customer_with(stripe_api)
@@ -126,7 +128,7 @@ def test_the_pdf_is_one_once_it_is_finalized(sandbox: SandboxProcess, stripe_api
     assert sandbox.request("GET", path, None, key)[0] == 400
     stripe_api.quotes.finalize_quote(made.id)
     addresses: Any = {"api": sandbox.url, "files": sandbox.url}
-    paper = stripe.StripeClient(SECRET_KEY, base_addresses=addresses).v1.quotes.pdf(made.id).read()
+    paper = stripe.StripeClient(SECRET_KEY, base_addresses=addresses).v1.quotes.pdf(made.id).io.read()
     assert paper.startswith(b"%PDF-1.4") and paper.rstrip().endswith(b"%%EOF")
 
 

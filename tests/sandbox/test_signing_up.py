@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.sandbox.acts import (
     NEEDS_3DS,
     NO_FUNDS,
@@ -180,6 +182,7 @@ def test_default_method_is_charged_at_once(sandbox: SandboxProcess, stripe_api: 
     assert invoice.payments.data[0].amount_paid == 500
 
 
+@pytest.mark.stripe_verified
 def test_declined_default_method_leaves_it_incomplete(stripe_api: Any) -> None:
     customer, price = customer_with(stripe_api, "pm_card_chargeCustomerFail"), monthly(stripe_api)
     items = [{"price": price.id}]
@@ -202,6 +205,7 @@ def test_error_if_incomplete_leaves_nothing_behind(sandbox: SandboxProcess, stri
     assert sandbox.events(since=before) == []
 
 
+@pytest.mark.stripe_verified
 def test_customer_without_any_method_cannot_be_charged_at_once(stripe_api: Any) -> None:
     customer, price = stripe_api.customers.create({}), monthly(stripe_api)
     error = refused(stripe_api.subscriptions.create, {"customer": customer.id, "items": [{"price": price.id}]})

@@ -227,6 +227,7 @@ def test_items_are_a_resource(sandbox: SandboxProcess, stripe_api: Any) -> None:
     assert item.current_period_end > item.current_period_start
 
 
+@pytest.mark.stripe_verified
 def test_currency_is_the_prices_unless_asked_and_then_fixed(stripe_api: Any) -> None:
     customer = stripe_api.customers.create({})
     price = monthly(stripe_api, currency_options={"eur": {"unit_amount": 450}})
@@ -272,6 +273,7 @@ def test_bad_input_is_refused_and_makes_nothing(
     assert stripe_api.subscriptions.list({"status": "all"}).data == []
 
 
+@pytest.mark.stripe_verified
 def test_one_time_and_inactive_prices_cannot_be_subscribed_to(stripe_api: Any) -> None:
     customer, price = customer_with(stripe_api), monthly(stripe_api)
     once = stripe_api.prices.create({"product": price.product, "currency": "usd", "unit_amount": 100})

@@ -250,6 +250,7 @@ def test_body_that_is_too_long_is_refused(sandbox: SandboxProcess) -> None:
     assert ask(sandbox, "GET", "/v1/customers")[2]["data"] == []
 
 
+@pytest.mark.stripe_verified
 def test_empty_values_unset(stripe_api: Any) -> None:
     address = {"line1": "1 Main St", "country": "US"}
     customer = stripe_api.customers.create({"address": address, "metadata": {"a": "1", "b": "2"}})
@@ -258,11 +259,13 @@ def test_empty_values_unset(stripe_api: Any) -> None:
     assert stripe_api.customers.update(customer.id, {"metadata": ""}).metadata.to_dict() == {}
 
 
+@pytest.mark.stripe_verified
 def test_metadata_takes_50_keys(stripe_api: Any) -> None:
     customer = stripe_api.customers.create({"metadata": {f"k{number}": "v" for number in range(50)}})
     assert refused(stripe_api.customers.update, customer.id, {"metadata": {"one_more": "v"}}).http_status == 400
 
 
+@pytest.mark.stripe_verified
 def test_missing_thing_in_the_path_is_404_and_in_a_parameter_400(stripe_api: Any) -> None:
     error = refused(stripe_api.customers.retrieve, "cus_nobody")
     assert (error.http_status, error.code, error.param) == (404, "resource_missing", "id")
