@@ -1,8 +1,14 @@
 """The access rule, as a table."""
 
 import pytest
+import sqlalchemy as sa
 
-from access import DAY, Standing, access_to
+import clock
+import db
+import sync
+from access import DAY, Standing, access_to, standings_of
+from models import Customer, User
+from tests import stripe_objects
 
 NOW = 1_800_000_000
 OPENS = frozenset({"basic", "premium"})
@@ -151,3 +157,68 @@ def test_while_the_first_payment_is_under_way_the_setting_decides(setting):
 def test_active_whose_invoices_are_not_here_yet_is_open():
     """The subscription's event may come before the invoice's."""
     assert ask(standing(first_invoice=None, ever_paid=False)).allowed
+
+
+# --- from the tables
+
+
+@pytest.fixture
+def two_users(app):
+    """Users 1 and 2, customers cus_1 and cus_2; Basic is prod_1."""
+    with app.app_context():
+        with db.write() as tx:
+            for id in (1, 2):
+                user = {
+                    "id": id,
+                    "email": f"{id}@example.com",
+                    "active": True,
+                    "fs_uniquifier": str(id),
+                    "is_staff": False,
+                }
+                tx.execute(sa.insert(User).values(user))
+        write(stripe_objects.product(metadata={"key": "basic"}))
+        for id in (1, 2):
+            write(stripe_objects.customer(f"cus_{id}"))
+            with db.write() as tx:
+                tx.execute(sa.update(Customer).where(Customer.id == f"cus_{id}").values(user_id=id))
+        yield
+
+
+def write(obj):
+    event = stripe_objects.event(obj, f"{obj['object']}.updated", created=clock.wall())
+    sync.event(event, lambda tx: None)
+
+
+def test_what_others_have_opens_nothing(two_users):
+    """Neither of who came before, nor of who came after."""
+    write(stripe_objects.subscription("sub_1", "cus_1"))
+    theirs = stripe_objects.subscription("sub_2", "cus_2", status="canceled")
+    theirs["items"]["data"][0]["id"] = "si_2"
+    write(theirs)
+
+    assert [standing.id for standing in standings_of(1)[0]] == ["sub_1"]
+    assert [standing.id for standing in standings_of(2)[0]] == ["sub_2"]
+
+
+def test_the_first_invoice_and_the_oldest_unpaid_one_are_told_apart(two_users):
+    """The first tells whether anything was ever paid, the oldest open one when the grace days began."""
+    write(stripe_objects.subscription(status="past_due"))
+    write(stripe_objects.invoice("in_a", status="void", created=1_000, status_transitions={"finalized_at": 1_000}))
+    write(stripe_objects.invoice("in_b", status="open", created=3_000, status_transitions={"finalized_at": 3_000}))
+    write(stripe_objects.invoice("in_c", status="open", created=2_000, status_transitions={"finalized_at": 2_000}))
+
+    (standing,) = standings_of(1)[0]
+
+    assert (standing.first_invoice, standing.unpaid_since, standing.ever_paid) == ("void", 2_000, False)
+
+
+def test_of_several_items_the_earliest_period_end_counts(two_users):
+    """A cancellation at the period's end happens then."""
+    long = stripe_objects.subscription(cancel_at_period_end=True)
+    (item,) = long["items"]["data"]
+    long["items"]["data"] = [item, {**item, "id": "si_2", "current_period_end": item["current_period_end"] + DAY}]
+    write(long)
+
+    (standing,) = standings_of(1)[0]
+
+    assert standing.period_end == item["current_period_end"]
