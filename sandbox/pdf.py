@@ -4,19 +4,8 @@ import dataclasses
 import zlib
 
 WIDTH, HEIGHT, MARGIN = 595, 842, 56  # points; A4
-NARROW = {
-    ",": 278,
-    ".": 278,
-    " ": 278,
-    "-": 333,
-    "(": 333,
-    ")": 333,
-    "/": 278,
-    "t": 305,
-    "m": 870,
-    "A": 700,
-    "Q": 770,
-}  # of a thousand
+# Widths in a thousandth of the size; digits, and what is not named here, have 556.
+WIDTHS = {",": 278, ".": 278, " ": 278, "-": 333, "(": 333, ")": 333, "/": 278, "t": 305, "m": 870, "A": 700, "Q": 770}
 
 
 @dataclasses.dataclass
@@ -77,7 +66,7 @@ def _drawn(text: Text) -> bytes:
 
 
 def _length(text: Text) -> float:
-    return sum(NARROW.get(character, 556) for character in text.text) * text.size / 1000
+    return sum(WIDTHS.get(character, 556) for character in text.text) * text.size / 1000
 
 
 def _string(text: str) -> bytes:

@@ -172,7 +172,7 @@ def succeeded(world: World, intent: Document, charge: Document, *, automatic: bo
     world.save(intent)
     world.emit("charge.succeeded", charge)
     world.emit("payment_intent.succeeded", intent)
-    if intent["invoice"]:
+    if _is_owed(world, intent):
         invoicing.paid(world, intent, automatic=automatic)
     disputes.plan(world, charge)
 
@@ -188,8 +188,14 @@ def _failed(world: World, intent: Document, error: dict[str, Any], *, automatic:
     intent.update(status="requires_payment_method", payment_method=None, last_payment_error=error)
     world.save(intent)
     world.emit("payment_intent.payment_failed", intent)
-    if intent["invoice"]:
+    if _is_owed(world, intent):
         invoicing.failed(world, intent, automatic=automatic)
+
+
+def _is_owed(world: World, intent: Document) -> bool:
+    """Whether an invoice still waits for it: one that was voided while a debit was on its way does not."""
+    invoice = world.find(intent["invoice"], "invoice")
+    return invoice is not None and invoice["status"] not in ("void", "paid")
 
 
 def for_caller(world: World, intent: Document, error: dict[str, Any]) -> dict[str, Any]:

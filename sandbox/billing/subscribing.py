@@ -115,9 +115,9 @@ def _elapsed(world: World, subscription: Document, item: Document) -> list[Line]
 
 
 def insist(world: World, invoice: Document) -> None:
-    """Raise what came of an attempt unless it succeeded; nothing of the request remains then."""
+    """Raise what came of an attempt unless it succeeded or is under way; nothing of the request remains then."""
     intent = world.get("payment_intent", invoice["payment_intent"])
-    if intent["status"] == "succeeded":
+    if intent["status"] in ("succeeded", "processing"):
         return
     error = intent["last_payment_error"] or payments.AUTHENTICATION_REQUIRED | {
         "code": "subscription_payment_intent_requires_action",

@@ -49,6 +49,7 @@ def pay(world: World, params: dict[str, Any], id: str) -> Document:
     if invoice["status"] not in ("open", "uncollectible"):
         raise StripeError(f"Invoices with status {invoice['status']} can't be paid.", code="invoice_not_editable")
     if params.get("paid_out_of_band"):
+        _check_nothing_under_way(world, invoice)
         invoicing.settle_out_of_band(world, invoice)
         return invoice
     if params.get("payment_method"):
@@ -72,6 +73,7 @@ def void(world: World, params: dict[str, Any], id: str) -> Document:
     if invoice["status"] not in ("open", "uncollectible"):
         text = f"You can only pass in open or uncollectible invoices. This invoice has a status of {invoice['status']}."
         raise StripeError(text)
+    _check_nothing_under_way(world, invoice)
     invoicing.void(world, invoice)
     pending.drop(world, invoice)
     subscribing.reconsider(world, invoice)
@@ -100,3 +102,10 @@ def mark_uncollectible(world: World, params: dict[str, Any], id: str) -> Documen
     subscribing.reconsider(world, invoice)
     dunning.after_payment(world, invoice)
     return invoice
+
+
+def _check_nothing_under_way(world: World, invoice: Document) -> None:
+    """Raises Stripe's error while a bank debit for it is on its way."""
+    intent = world.find(invoice["payment_intent"], "payment_intent")
+    if intent and intent["status"] == "processing":
+        payments.check_confirmable(world, intent)

@@ -254,6 +254,32 @@ def test_card_pays_while_no_debit_is_under_way(sandbox: SandboxProcess, stripe_a
     assert error.code == "payment_intent_unexpected_state"
     status, body = confirm(sandbox, client_secret(subscription))
     assert (status, body["error"]["code"]) == (400, "payment_intent_unexpected_state")
+    invoice = subscription.latest_invoice.id
+    assert refused(stripe_api.invoices.void_invoice, invoice).code == "payment_intent_unexpected_state"
+    by_other_means = {"paid_out_of_band": True}
+    assert refused(stripe_api.invoices.pay, invoice, by_other_means).code == "payment_intent_unexpected_state"
+
+
+def test_change_of_plan_is_paid_by_debit(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """Nothing of it is refused or undone while the debit is on its way."""
+    subscription = in_euros(stripe_api)
+    debit(sandbox, client_secret(subscription), iban=DELAYED)
+    sandbox.advance(seconds=LATER + 1)
+    item = stripe_api.subscriptions.retrieve(subscription.id)["items"].data[0].id
+    dearer = monthly(stripe_api, 1500, currency="eur").id
+    changed = stripe_api.subscriptions.update(
+        subscription.id,
+        {
+            "items": [{"id": item, "price": dearer}],
+            "proration_behavior": "always_invoice",
+            "payment_behavior": "error_if_incomplete",
+            "expand": ["latest_invoice"],
+        },
+    )
+    assert (changed.status, changed.latest_invoice.status, changed.latest_invoice.attempted) == ("active", "open", True)
+    sandbox.advance(seconds=LATER + 1)
+    paid = stripe_api.invoices.retrieve(changed.latest_invoice.id)
+    assert (paid.status, paid.amount_paid, paid.attempt_count) == ("paid", 1000, 1)
 
 
 def test_subscription_says_which_methods_may_pay(sandbox: SandboxProcess, stripe_api: Any) -> None:
