@@ -13,15 +13,14 @@ Line = dict[str, Any]
 
 def for_period(world: World, subscription: Document, item: Document) -> list[Line]:
     """The lines that charge an item's current period: the whole of one, or the part of it that there is."""
+    from sandbox.billing import prorating  # whose lines are these
+
     price, currency = world.get("price", item["price"]), subscription["currency"]
     if price["recurring"]["usage_type"] == "metered":
         return []  # billed when the period is over
     span = item["current_period_start"], item["current_period_end"]
-    whole = natural_period(world, subscription, item, span[0])
-    if span != whole:
-        cost = pricing.amount(price, item["quantity"], currency)
-        amount = money.rounded(cost * (span[1] - span[0]) / (whole[1] - whole[0]))
-        return [proration(world, subscription, item, amount, span)]
+    if span != natural_period(world, subscription, item, span[0]):
+        return [prorating.part(world, subscription, item, span)]
     return [
         _line(world, subscription, item, part.amount, f"{_counted(world, price, part.quantity)} {part.text}")
         | {"quantity": part.quantity, "unit_amount_decimal": decimal(part.unit_amount)}

@@ -38,12 +38,17 @@ def credits(world: World, subscription: Document, item: Document, at: int) -> li
 
 
 def debit(world: World, subscription: Document, item: Document, at: int) -> list[Line]:
-    """The line that charges the time from `at` to the end of the item's period, at its price and discounts."""
+    """The line that charges the time from `at` to the end of the item's period."""
     end = item["current_period_end"]
     if at >= end or _is_metered(world, item):
         return []
-    start, natural_end = lines.natural_period(world, subscription, item, at)
-    share, off = (end - at, natural_end - start), []
+    return [part(world, subscription, item, (at, end))]
+
+
+def part(world: World, subscription: Document, item: Document, span: tuple[int, int]) -> Line:
+    """The line that charges a part of a period, at the item's price and discounts."""
+    start, end = lines.natural_period(world, subscription, item, span[0])
+    share, off = (span[1] - span[0], end - start), []
     if subscription["billing_mode"]["type"] == "classic":
         whole = reckoning.alone(world, subscription, item)
     elif _itemizes(subscription):
@@ -51,8 +56,8 @@ def debit(world: World, subscription: Document, item: Document, at: int) -> list
         off = _shares(amounts, share)
     else:
         whole = reckoning.net(world, subscription, item)
-    line = lines.proration(world, subscription, item, money.rounded(_part(whole, share)), (at, end))
-    return [line | {"discount_amounts": off}]
+    line = lines.proration(world, subscription, item, money.rounded(_part(whole, share)), span)
+    return line | {"discount_amounts": off}
 
 
 def _itemizes(subscription: Document) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 from stripe.params import (
     SubscriptionCancelParams,
     SubscriptionCreateParams,
+    SubscriptionDeleteDiscountParams,
     SubscriptionListParams,
     SubscriptionMigrateParams,
     SubscriptionPauseParams,
@@ -177,6 +178,21 @@ def cancel(world: World, params: dict[str, Any], id: str) -> Document:
         raise no_such("subscription", id)
     ending.cancel_now(world, subscription, params)
     return subscription
+
+
+@route("DELETE /v1/subscriptions/<id>/discount", SubscriptionDeleteDiscountParams)
+def delete_discount(world: World, params: dict[str, Any], id: str) -> dict[str, Any]:
+    """Take all its discounts away; answers with the last of them."""
+    subscription = world.get("subscription", id)
+    if not subscription["discounts"]:
+        raise StripeError(f"No active discount for subscription: {id}", status=404, code="resource_missing", param="id")
+    before, gone = world.wire(subscription), subscription["discounts"]
+    subscription["discounts"] = []
+    world.save(subscription)
+    for discount in gone:
+        discounting.withdraw(world, discount)
+    world.emit("customer.subscription.updated", subscription, before)
+    return {**world.wire(world.get("discount", gone[-1])), "deleted": True}
 
 
 @formats("subscription")
