@@ -6,7 +6,7 @@ from sandbox.billing import discounting, reckoning, waiting
 from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
 from sandbox.params import merge_metadata
-from sandbox.resources import payment_methods, tax_rates
+from sandbox.resources import payment_methods, tax_ids, tax_rates
 from sandbox.store import Document
 from sandbox.world import World
 
@@ -52,7 +52,7 @@ def make(world: World, customer: Document, **fields: Any) -> Document:
             "auto_advance": True,
             "collection_method": "charge_automatically",
             "customer": customer["id"],
-            "customer_snapshot": snapshot(customer),
+            "customer_snapshot": snapshot(world, customer),
             "default_tax_rates": [],
             "discounts": [],
             "holds_update": False,
@@ -124,6 +124,6 @@ def by_hand(world: World, params: dict[str, Any], customer: Document, subscripti
     return invoice
 
 
-def snapshot(customer: Document) -> dict[str, Any]:
+def snapshot(world: World, customer: Document) -> dict[str, Any]:
     """What an invoice remembers of its customer."""
-    return {name: customer.get(name) for name in SNAPSHOT}
+    return {name: customer.get(name) for name in SNAPSHOT} | {"tax_ids": tax_ids.on_invoices(world, customer["id"])}

@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox import money
 from sandbox.billing import discounting, drafting, dunning, intents, payments, periods, reckoning, subscribing
-from sandbox.resources import invoice_payments, payment_intents
+from sandbox.resources import customer_balance_transactions, invoice_payments, payment_intents
 from sandbox.store import Document
 from sandbox.world import World
 
@@ -38,7 +38,7 @@ def finalize(world: World, invoice: Document) -> None:
     left = invoice["total"] + customer["balance"] - amount_due(invoice)
     invoice.update(
         automatically_finalizes_at=None,
-        customer_snapshot=drafting.snapshot(customer),
+        customer_snapshot=drafting.snapshot(world, customer),
         due_date=_due_date(invoice, now),
         effective_at=now,
         ending_balance=left,
@@ -54,7 +54,7 @@ def finalize(world: World, invoice: Document) -> None:
         _request_payment(world, invoice)
     customer["next_invoice_sequence"] += 1  # not told on its own: Stripe does not
     world.save(customer)
-    world.update(customer, "customer.updated", balance=left, currency=customer["currency"] or invoice["currency"])
+    _move_balance(world, customer, left - customer["balance"], invoice)
     if amount_due(invoice) == 0:
         _settle(world, invoice, attempts=0)
     elif invoice["due_date"]:
@@ -146,7 +146,19 @@ def _give_balance_back(world: World, invoice: Document) -> None:
         return
     used = invoice["starting_balance"] - invoice["ending_balance"]
     if used:
-        world.update(customer, "customer.updated", balance=customer["balance"] + used)
+        _move_balance(world, customer, used, invoice, "unapplied_from_invoice")
+
+
+def _move_balance(
+    world: World, customer: Document, amount: int, invoice: Document, kind: str = "applied_to_invoice"
+) -> None:
+    """Change the customer's balance for an invoice, and note why; the first invoice fixes their currency."""
+    currency = customer["currency"] or invoice["currency"]
+    world.update(customer, "customer.updated", balance=customer["balance"] + amount, currency=currency)
+    if amount:
+        if kind == "applied_to_invoice" and amount_due(invoice) == 0 and customer["balance"] > 0:
+            kind = "invoice_too_small"
+        customer_balance_transactions.record(world, customer, amount, kind, invoice=invoice["id"])
 
 
 def settle_out_of_band(world: World, invoice: Document) -> None:

@@ -179,7 +179,7 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         "customer_phone": customer["phone"],
         "customer_shipping": customer["shipping"],
         "customer_tax_exempt": customer["tax_exempt"],
-        "customer_tax_ids": [],
+        "customer_tax_ids": customer.get("tax_ids", []),
         "default_payment_method": invoice["default_payment_method"],
         "default_source": None,
         "default_tax_rates": tax_rates.wires(world, invoice["default_tax_rates"]),

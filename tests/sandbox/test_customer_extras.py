@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.acts import previous, refused, types
+from tests.sandbox.acts import monthly, previous, refused, subscribe, types
 from tests.sandbox_process import SandboxProcess
 
 
@@ -87,6 +87,37 @@ def test_each_change_of_the_balance_leaves_a_transaction(sandbox: SandboxProcess
     assert shown == [("adjustment", 550, 50), ("adjustment", -400, -500), ("initial", -100, -100)]
     assert [previous(event)["balance"] for event in sandbox.events("customer.updated")] == [-100, -500]
     assert transactions.update(customer.id, made.id, {"metadata": {"why": "delay"}}).metadata["why"] == "delay"
+
+
+def test_invoices_that_use_the_balance_say_so(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """What is owed to the customer pays first; a void invoice gives it back."""
+    customer = stripe_api.customers.create({"balance": -200})
+    transactions = stripe_api.customers.balance_transactions
+    subscription = subscribe(stripe_api, customer.id, monthly(stripe_api).id)
+    invoice = stripe_api.invoices.retrieve(subscription.latest_invoice.id)
+    assert (invoice.amount_due, invoice.starting_balance, invoice.ending_balance) == (300, -200, 0)
+    stripe_api.invoices.void_invoice(invoice.id)
+    shown = [(one.type, one.amount, one.ending_balance, one.invoice) for one in transactions.list(customer.id)]
+    assert shown == [
+        ("unapplied_from_invoice", -200, -200, invoice.id),
+        ("applied_to_invoice", 200, 0, invoice.id),
+        ("initial", -200, -200, None),
+    ]
+    assert transactions.list(customer.id, {"invoice": invoice.id, "limit": 1}).has_more
+    small = subscribe(stripe_api, stripe_api.customers.create().id, monthly(stripe_api, 20).id)
+    assert transactions.list(small.customer).data[0].type == "invoice_too_small"
+
+
+def test_an_invoice_keeps_the_tax_ids_of_its_day(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """Those that the customer had when it was finalized."""
+    given = [{"type": "us_ein", "value": "12-3456789"}]
+    customer = stripe_api.customers.create({"tax_id_data": given})
+    first = subscribe(stripe_api, customer.id, monthly(stripe_api).id).latest_invoice
+    tax_id = stripe_api.customers.tax_ids.list(customer.id).data[0]
+    stripe_api.customers.tax_ids.delete(customer.id, tax_id.id)
+    assert [one.to_dict() for one in stripe_api.invoices.retrieve(first.id).customer_tax_ids] == given
+    second = subscribe(stripe_api, customer.id, monthly(stripe_api).id).latest_invoice
+    assert second.customer_tax_ids == []
 
 
 def test_a_balance_has_one_currency(sandbox: SandboxProcess, stripe_api: Any) -> None:
