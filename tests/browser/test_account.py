@@ -1,5 +1,7 @@
 """The account in a real browser: another card, an invoice that waits, a bank that asks."""
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import expect
 
@@ -15,7 +17,11 @@ MASTERCARD = "5555555555554444"
 @pytest.fixture
 def alice(page, shop):
     """Alice has Premium, paid with Visa 4242 in her browser."""
-    alice = Person(page, shop.url).register().choose("Premium").pay()
+    return subscriber(page, shop)
+
+
+def subscriber(page, shop):
+    alice: Any = Person(page, shop.url).register().choose("Premium").pay()
     alice.sees_welcome()
     shop.settle()
     (row,) = shop.rows(Subscription)
@@ -177,11 +183,7 @@ def test_two_tabs_with_one_invoice_are_one_charge(alice, shop):
 def test_on_a_phone_nothing_is_wider_than_the_screen(new_context, shop, scheme):
     """320 pixels, light and dark."""
     page = new_context(viewport={"width": 320, "height": 640}, color_scheme=scheme).new_page()
-    alice = Person(page, shop.url).register().choose("Premium").pay()
-    alice.sees_welcome()
-    shop.settle()
-    (row,) = shop.rows(Subscription)
-    alice.subscription, alice.customer = row["id"], row["customer_id"]
+    alice = subscriber(page, shop)
     fall_behind(shop, alice)
 
     for path in ("/account", "/payment-method", "/pay", "/account/invoices", "/account/details", "/account/delete"):
