@@ -125,8 +125,22 @@ def writing() -> bool:
     return _writing.get()
 
 
+def dialect() -> str:
+    return engine().dialect.name
+
+
 def insert(table: type[Base]) -> Any:
     """An INSERT that knows ON CONFLICT, which SQLite and PostgreSQL spell alike."""
+    return insert_into(table, dialect())
+
+
+def insert_into(table: Any, dialect: str) -> Any:
     from sqlalchemy.dialects import postgresql, sqlite
 
-    return (sqlite if engine().dialect.name == "sqlite" else postgresql).insert(table)
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
+def find(statement: Any, **values: Any) -> Any:
+    """The first column of the first row, past the session: for statements that are made once and asked often."""
+    with reader().connect() as connection:
+        return connection.execute(statement, values).scalar()

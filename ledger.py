@@ -5,6 +5,7 @@ States: `done` (committed together with its effect), `ignored`, `foreign` (not a
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,9 +23,15 @@ FINAL = ("done", "ignored")
 UPCOMING = "invoice.upcoming"
 
 
+EVENTS: Any = WebhookEvent.__table__
+CUSTOMERS: Any = Customer.__table__
+STATE_OF = sa.select(EVENTS.c.state).where(EVENTS.c.id == sa.bindparam("id"))
+IS_CUSTOMER = sa.select(sa.literal(1)).where(CUSTOMERS.c.id == sa.bindparam("id"))
+
+
 def is_settled(event_id: str) -> bool:
     """Whether nothing is left to do for an event, so that its redelivery is already done."""
-    return db.session.scalar(sa.select(WebhookEvent.state).where(WebhookEvent.id == event_id)) in FINAL
+    return db.find(STATE_OF, id=event_id) in FINAL
 
 
 def is_name(value: Any) -> bool:
@@ -55,7 +62,7 @@ def is_ours(obj: dict[str, Any], customer_id: str | None) -> bool:
         return True
     if customer_id is None:
         return False
-    return db.session.scalar(sa.select(sa.literal(1)).where(Customer.id == customer_id)) is not None
+    return db.find(IS_CUSTOMER, id=customer_id) is not None
 
 
 def enter(
@@ -78,10 +85,16 @@ def note(
     }
     row = {name: about[name] for name in ("id", "type", "created", "object_id", "api_version")} | outcome
     row["api_version"] = str(about["api_version"])[:VERSION_LIMIT] if is_name(about["api_version"]) else None
-    insert = db.insert(WebhookEvent).values(attempts=1, **row)
-    again = outcome | {"attempts": WebhookEvent.attempts + 1}
-    not_final = WebhookEvent.state.not_in(FINAL)
-    tx.execute(insert.on_conflict_do_update(index_elements=["id"], set_=again, where=not_final))
+    tx.execute(entering(db.dialect()), row | {"attempts": 1})
+
+
+@functools.cache
+def entering(dialect: str) -> Any:
+    """The statement of `note`, made once."""
+    insert = db.insert_into(EVENTS, dialect)
+    again = {name: insert.excluded[name] for name in ("customer_id", "state", "error", "request_id", "received_at")}
+    again["attempts"] = EVENTS.c.attempts + 1
+    return insert.on_conflict_do_update(index_elements=["id"], set_=again, where=EVENTS.c.state.not_in(FINAL))
 
 
 def replay(event_id: str) -> str:

@@ -9,6 +9,7 @@ docs/decisions/001-one-rule-for-copies.md tells why each clause is there.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -285,19 +286,28 @@ def hold(model: type[Any], id: str) -> Held | None:
 
 def write_newer(copy: Copy, created: int, settle: Settle) -> bool:
     """Write a snapshot unless we know something as new: one statement that compares and writes."""
-    insert = db.insert(copy.model).values(id=copy.id, known_from=created, known_to=created, **copy.columns)
-    table = copy.model.__table__
-    upsert = insert.on_conflict_do_update(
-        index_elements=["id"],
-        set_=changes(copy) | {"version": table.c.version + 1, "known_from": created, "known_to": created},
-        where=sa.and_(is_newer(table.c.known_to, created), table.c.deleted_at.is_(None)),
-    )
+    upsert = upserting(copy.model, db.dialect(), is_newer)  # type: ignore[arg-type]  # classes are hashable
+    row = {"id": copy.id, "version": 1, "known_from": created, "known_to": created, **copy.columns}
     with db.write() as tx:
-        if not tx.execute(upsert).rowcount:
+        if not tx.execute(upsert, row).rowcount:
             return False
         write_dependents(tx, copy)
         settle(tx)
     return True
+
+
+@functools.cache
+def upserting(model: Any, dialect: str, newer: Callable[[Any, Any], Any]) -> Any:
+    """The statement of `write_newer`; made once, since making it costs more than executing it."""
+    table = model.__table__
+    insert = db.insert_into(table, dialect)
+    new = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in BOOKKEEPING}
+    marks = {name: insert.excluded[name] for name in ("known_from", "known_to")}
+    return insert.on_conflict_do_update(
+        index_elements=["id"],
+        set_=keep_final(model, new) | marks | {"version": table.c.version + 1},
+        where=sa.and_(newer(table.c.known_to, insert.excluded.known_to), table.c.deleted_at.is_(None)),
+    )
 
 
 def write_answer(answer: billing.Answer, obj: Row, version: int, created: int | None, settle: Settle | None) -> bool:
@@ -313,7 +323,7 @@ def write_unchanged(copy: Copy, version: int, marks: Row, settle: Settle | None)
     statement: Any
     if version:
         statement = at_version(table, copy.id, version)
-        statement = statement.values(version=version + 1, **changes(copy), **marks)
+        statement = statement.values(version=version + 1, **keep_final(copy.model, copy.columns), **marks)
     else:
         statement = db.insert(copy.model).values(id=copy.id, **copy.columns, **marks).on_conflict_do_nothing()
     with db.write() as tx:
@@ -380,27 +390,36 @@ def only(settle: Settle) -> None:
         settle(tx)
 
 
-def changes(copy: Copy) -> Row:
+def keep_final(model: Any, columns: Row) -> Row:
     """The columns to set. A status that is final stays, and an invoice's only moves up."""
-    table = copy.model.__table__
-    new = copy.columns.get("status")
-    if copy.model is Subscription:
-        keep = table.c.status.in_(ENDED)
-    elif copy.model is Invoice:
-        rank = INVOICE_RANK[str(new)]
-        keep = table.c.status.in_([status for status, held in INVOICE_RANK.items() if held > rank or held == 3])
+    status = model.__table__.c.get("status")
+    if model is Subscription:
+        keep = status.in_(ENDED)
+    elif model is Invoice:
+        rank = sa.case(INVOICE_RANK, value=columns["status"])
+        keep = sa.or_(sa.case(INVOICE_RANK, value=status) > rank, status.in_(("paid", "void")))
     else:
-        return dict(copy.columns)
-    return copy.columns | {"status": sa.case((keep, table.c.status), else_=new)}
+        return columns
+    return columns | {"status": sa.case((keep, status), else_=columns["status"])}
+
+
+ITEMS: Any = SubscriptionItem.__table__
+CHECKOUTS: Any = Checkout.__table__
+WITHOUT_ITEMS = sa.delete(ITEMS).where(ITEMS.c.subscription_id == sa.bindparam("subscription"))
+WITH_ITEMS = sa.insert(ITEMS)
+ATTEMPT_OVER = (
+    sa.update(CHECKOUTS)
+    .where(CHECKOUTS.c.subscription_id == sa.bindparam("subscription"), CHECKOUTS.c.state == "open")
+    .values(state="closed")
+)
 
 
 def write_dependents(tx: sa.Connection, copy: Copy) -> None:
     """What changes with its parent and under its version: items, and the attempt that is over."""
     if copy.items is None:
         return
-    tx.execute(sa.delete(SubscriptionItem).where(SubscriptionItem.subscription_id == copy.id))
+    tx.execute(WITHOUT_ITEMS, {"subscription": copy.id})
     if copy.items:
-        tx.execute(sa.insert(SubscriptionItem), [item | {"subscription_id": copy.id} for item in copy.items])
+        tx.execute(WITH_ITEMS, [item | {"subscription_id": copy.id} for item in copy.items])
     if copy.columns["status"] != "incomplete" and not copy.columns["pending_setup_intent"]:
-        over = sa.update(Checkout).where(Checkout.subscription_id == copy.id, Checkout.state == "open")
-        tx.execute(over.values(state="closed"))
+        tx.execute(ATTEMPT_OVER, {"subscription": copy.id})
