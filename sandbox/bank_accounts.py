@@ -1,8 +1,10 @@
 """Test bank accounts for direct debits: which IBAN or account number does what, and when."""
 
 import dataclasses
+from typing import Any
 
 from sandbox.cards import Decline
+from sandbox.errors import missing
 
 SOON, LATER = 5, 180  # seconds until the bank tells whether a debit went through
 
@@ -88,6 +90,13 @@ BECS = {
     "333333335": Account(NOT_AUTHORIZED),
     "666666660": Account(dispute="debit_not_authorized"),
 }
+
+
+def check_owner(owner: dict[str, Any]) -> None:
+    """Raises Stripe's error for an account without a name and an e-mail address."""
+    for name in ("name", "email"):
+        if not owner.get(name):
+            raise missing(f"billing_details[{name}]")
 
 
 def by_iban(iban: str) -> Account:

@@ -68,7 +68,7 @@ def _invoice(world: World, token: str) -> Document:
 
 def _page(world: World, invoice: Document, token: str, problem: str | None = None, act: bool = False) -> str:
     intent = world.find(invoice["payment_intent"], "payment_intent")
-    open_intent = intent if invoice["status"] == "open" and intent else None
+    open_intent = intent if invoice["status"] in ("open", "uncollectible") and intent else None
     payable = open_intent is not None and open_intent["status"] in intents.CONFIRMABLE
     saved = world.select("payment_method", "customer = ?", (invoice["customer"],)) if payable else []
     kinds = payment_intents.method_types(open_intent) if open_intent else []

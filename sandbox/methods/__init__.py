@@ -1,6 +1,6 @@
 """What people pay with: one module per kind of payment method, all with the same functions.
 
-new(world, given): what is stored of the parameters that describe one, and the instrument.
+new(world, given, owner): what is stored of the parameters that describe one; owner is the billing_details.
 details(world, method): the hash of the payment method that bears the kind's name.
 charge_details(world, charge, method): the same hash of a charge's payment_method_details.
 instrument(method): the test card or account behind it, which says what becomes of a payment.

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from sandbox.world import World
 
 
-def new(world: World, given: dict[str, Any]) -> dict[str, Any]:
+def new(world: World, given: dict[str, Any], owner: dict[str, Any]) -> dict[str, Any]:
+    bank_accounts.check_owner(owner)
     for name in ("bsb_number", "account_number"):
         if name not in given:
             raise missing(f"au_becs_debit[{name}]")

@@ -28,7 +28,7 @@ THREE_D_SECURE = {
 }
 
 
-def new(world: World, given: dict[str, Any]) -> dict[str, Any]:
+def new(world: World, given: dict[str, Any], owner: dict[str, Any]) -> dict[str, Any]:
     if "token" in given:
         found = cards.BY_TOKEN.get(given["token"].replace("tok_", "pm_card_", 1))
         if found is None:

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from sandbox.store import Document
     from sandbox.world import World
 
+_EEA = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
+EEA = frozenset(_EEA.split())
 # Where in an IBAN its bank and its branch are.
 BANK = {"AT": (4, 9), "BE": (4, 7), "DE": (4, 12), "DK": (4, 8), "FR": (4, 9), "IT": (5, 10)}
 BRANCH = {"FR": (9, 14), "IT": (10, 15)}
 
 
-def new(world: World, given: dict[str, Any]) -> dict[str, Any]:
+def new(world: World, given: dict[str, Any], owner: dict[str, Any]) -> dict[str, Any]:
+    """An account outside the European Economic Area needs its owner's address, too."""
+    bank_accounts.check_owner(owner)
     if "iban" not in given:
         raise missing("sepa_debit[iban]")
     iban = "".join(given["iban"].split()).upper()
@@ -25,6 +29,10 @@ def new(world: World, given: dict[str, Any]) -> dict[str, Any]:
         raise StripeError(
             "The IBAN you entered is invalid.", code="invalid_bank_account_iban", param="sepa_debit[iban]"
         )
+    address = owner.get("address") or {}
+    for name in ("line1", "country") if iban[:2] not in EEA else ():
+        if not address.get(name):
+            raise missing(f"billing_details[address][{name}]")
     return {"number": iban}
 
 

@@ -41,11 +41,8 @@ def create(world: World, params: dict[str, Any]) -> Document:
         raise missing("type")
     if kind not in methods.KINDS:
         raise not_built(f"payment methods of type {kind}")
-    details = params.get("billing_details") or {}
-    for name in ("name", "email") if kind != "card" else ():
-        if not details.get(name):
-            raise missing(f"billing_details[{name}]")
-    return _create(world, kind, methods.KINDS[kind].new(world, params.get(kind) or {}), params)
+    owner = params.get("billing_details") or {}
+    return _create(world, kind, methods.KINDS[kind].new(world, params.get(kind) or {}, owner), params)
 
 
 @route("GET /v1/payment_methods/<id>", PaymentMethodRetrieveParams)

@@ -241,6 +241,11 @@ def test_accounts_that_cannot_be(sandbox: SandboxProcess, stripe_api: Any) -> No
     nameless = {"type": "sepa_debit", "sepa_debit": {"iban": GOOD}}
     assert refused(stripe_api.payment_methods.create, nameless).param == "billing_details[name]"
     assert refused(stripe_api.payment_methods.create, {"type": "sepa_debit"}).code == "parameter_missing"
+    owner = {"name": "Bob", "email": "bob@example.com"}
+    outside = {"type": "sepa_debit", "sepa_debit": {"iban": "GB82 WEST 1234 5698 7654 32"}, "billing_details": owner}
+    assert refused(stripe_api.payment_methods.create, outside).param == "billing_details[address][line1]"
+    outside["billing_details"] = owner | {"address": {"line1": "1 High St", "country": "GB"}}
+    assert stripe_api.payment_methods.create(outside).sepa_debit.country == "GB"
     secret = stripe_api.payment_intents.create({"amount": 1000, "currency": "aud"}).client_secret
     _, body = debit(sandbox, secret, bsb_number="00", account_number="900123456")
     assert body["error"]["param"] == "au_becs_debit[bsb_number]"
