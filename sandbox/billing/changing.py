@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.billing import drafting, ending, invoicing, lines, prorating, renewing, subscribing, waiting
+from sandbox.billing import drafting, ending, invoicing, lines, opening, prorating, renewing, subscribing, waiting
 from sandbox.billing.bills import Bill
 from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
@@ -49,6 +49,8 @@ def carry_out(world: World, subscription: Document, params: dict[str, Any]) -> B
     at = _proration_date(world, subscription, params.get("proration_date"), now)
     behaviour = params.get("proration_behavior", "create_prorations")
     prorated = behaviour != "none" and subscription["status"] not in ("trialing", "incomplete", "paused")
+    if isinstance(params.get("trial_end"), int):
+        opening.check_trial_end(params["trial_end"], now)
     if _begins_anew(world, subscription, params):
         return _begin_anew(world, subscription, params, at, prorated=prorated)
     made = _change_items(world, subscription, params.get("items") or [], at)

@@ -28,7 +28,10 @@ def preview(world: World, params: dict[str, Any]) -> dict[str, Any]:
     """
     with world.rehearsal() as tried:
         customer, subscription = _whose(tried, params)
-        if subscription and subscription["latest_invoice"] is None and not params.get("subscription"):
+        new = (params.get("subscription_details") or {}).get("items") and not params.get("subscription")
+        if subscription and subscription["status"] in subscribing.ENDED:
+            invoice = None
+        elif subscription and new and not params.get("schedule"):
             invoice = _of_new(tried, subscription, params)
         elif subscription:
             invoice = _of_existing(tried, subscription, params)

@@ -14,7 +14,7 @@ from stripe.params import (
 
 from sandbox import lists, money
 from sandbox.billing import drafting, invoicing, lines, previewing, reckoning
-from sandbox.errors import StripeError, missing
+from sandbox.errors import StripeError, missing, no_such
 from sandbox.resources import invoice_links, tax_rates
 from sandbox.resources.account import COUNTRY, NAME
 from sandbox.routes import route
@@ -62,6 +62,8 @@ def create(world: World, params: dict[str, Any]) -> Document:
         raise missing("customer")
     whose = params.get("customer") or (subscription["customer"] if subscription else "")
     customer = world.get("customer", whose, "customer")
+    if subscription and subscription["customer"] != customer["id"]:
+        raise no_such("subscription", subscription["id"], "subscription")
     if params.get("currency"):
         params["currency"] = money.currency(params["currency"])
     if params.get("collection_method") == "send_invoice" and not {"days_until_due", "due_date"} & params.keys():

@@ -148,6 +148,13 @@ def test_trial_is_added_moved_and_ended(sandbox: SandboxProcess, stripe_api: Any
     assert (ended.status, ended.latest_invoice.total, ended.latest_invoice.amount_paid) == ("active", 1000, 500)
 
 
+def test_trial_cannot_end_in_the_past_or_too_late(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    subscription, before = subscribed(stripe_api), sandbox.mark()
+    for end in (1, sandbox.now() + 800 * DAY):
+        assert refused(stripe_api.subscriptions.update, subscription.id, {"trial_end": end}).param == "trial_end"
+    assert sandbox.events(since=before) == []
+
+
 def test_short_trial_warns_at_once(sandbox: SandboxProcess, stripe_api: Any) -> None:
     subscription = subscribed(stripe_api, trial_period_days=2)
     assert subscription.status == "trialing"

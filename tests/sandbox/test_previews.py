@@ -96,6 +96,9 @@ def test_no_preview_of_what_will_not_come(sandbox: SandboxProcess, stripe_api: A
     stripe_api.subscriptions.update(subscription.id, {"cancel_at_period_end": True})
     error = refused(stripe_api.invoices.create_preview, {"subscription": subscription.id})
     assert (error.http_status, error.code) == (404, "invoice_upcoming_none")
+    stripe_api.subscriptions.cancel(subscription.id)
+    error = refused(stripe_api.invoices.create_preview, {"subscription": subscription.id})
+    assert (error.http_status, error.code) == (404, "invoice_upcoming_none")
 
 
 @pytest.mark.parametrize(
