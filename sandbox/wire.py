@@ -48,10 +48,14 @@ def dump(value: Any) -> str:
 
 def _indented(value: Any, line: str) -> str:
     kind = type(value)
+    if value is None:
+        return "null"
     if kind is str:
         return encode_basestring(value)
     if kind is int:
         return str(value)
+    if kind is bool:
+        return "true" if value else "false"
     if not value or kind not in NESTED:
         return json.dumps(value)
     inner = line + "  "

@@ -117,6 +117,7 @@ def test_answers_are_pretty_printed_with_ordered_keys(sandbox: SandboxProcess) -
     keys = list(json.loads(text))
     assert keys[:2] == ["id", "object"]
     assert keys[2:] == sorted(keys[2:])
+    assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
     _, _, text = sandbox.request("GET", "/v1/customers", headers=BEARER)
     assert list(json.loads(text)) == ["object", "data", "has_more", "url"]
 
