@@ -8,9 +8,9 @@ from flask import abort, request
 
 from sandbox.billing import subscribing
 from sandbox.errors import StripeError
-from sandbox.portal import showing
+from sandbox.portal import plan_changes, showing
 from sandbox.portal.visits import Visit, portal, visited
-from sandbox.resources import customers, payment_methods, subscriptions, tax_ids
+from sandbox.resources import customers, payment_methods, subscription_schedules, subscriptions, tax_ids
 from sandbox.store import Document
 
 ADDRESS = customers.ADDRESS
@@ -87,18 +87,48 @@ def confirm(visit: Visit, id: str) -> Any:
     if visit.looking:
         return visit.page(
             "confirm",
+            cost=plan_changes.cost(visit.world, subscription, feature, price, quantity),
             new={"id": price["id"], "quantity": quantity, **_described(visit, subscription, price, quantity)},
             subscription=showing.subscription(visit.world, subscription),
         )
-    item = subscribing.items_of(visit.world, subscription)[0]
-    wish: dict[str, Any] = {
-        "items": [{"id": item["id"], "price": price["id"], "quantity": quantity}],
-        "proration_behavior": feature["proration_behavior"],
-    }
-    if subscription["status"] == "trialing" and feature["trial_update_behavior"] == "end_trial":
-        wish["trial_end"] = "now"
-    subscriptions.update(visit.world, wish, id)
+    if plan_changes.waits(visit.world, subscription, feature, price, quantity):
+        plan_changes.schedule(visit.world, subscription, price, quantity)
+        return visit.completed("scheduled")
+    subscriptions.update(visit.world, plan_changes.wish(visit.world, subscription, feature, price, quantity), id)
     return visit.completed("updated")
+
+
+@portal.post("/session/<token>/subscriptions/<id>/keep")
+@visited
+def keep(visit: Visit, id: str) -> Any:
+    """Take back a change that has not happened yet."""
+    visit.need("subscription_update")
+    subscription = _live(visit, id)
+    if subscription["schedule"] is None:
+        abort(404)
+    subscription_schedules.release(visit.world, {}, subscription["schedule"])
+    return visit.completed("renewed")
+
+
+@portal.route("/session/<token>/subscriptions/<id>/pause", methods=["GET", "POST"])
+@visited
+def pause(visit: Visit, id: str) -> Any:
+    """Ask; then stop billing until the customer resumes."""
+    visit.need("subscription_pause")
+    subscription = _live(visit, id)
+    if visit.looking:
+        return visit.page("pause", subscription=showing.subscription(visit.world, subscription))
+    subscriptions.pause(visit.world, {}, id)
+    return visit.completed("paused")
+
+
+@portal.post("/session/<token>/subscriptions/<id>/resume")
+@visited
+def resume(visit: Visit, id: str) -> Any:
+    visit.need("subscription_pause")
+    _live(visit, id)
+    subscriptions.resume(visit.world, {}, id)
+    return visit.completed("renewed")
 
 
 @portal.post("/session/<token>/payment-methods")

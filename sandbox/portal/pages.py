@@ -14,6 +14,7 @@ FLOW_PAGES = {
     "customer_update": "customer/update",
     "payment_method_update": "payment-methods",
     "subscription_cancel": "subscriptions/{}/cancel",
+    "subscription_pause": "subscriptions/{}/pause",
     "subscription_update": "subscriptions/{}/update",
     "subscription_update_confirm": "subscriptions/{}/confirm",
 }

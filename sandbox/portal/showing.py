@@ -18,8 +18,10 @@ DONE = {
     "canceled": "Your subscription has been canceled",
     "details": "Your billing information has been updated",
     "method": "Your payment method has been updated",
+    "paused": "Your subscription has been paused",
     "removed": "Your payment method has been removed",
     "renewed": "Your subscription goes on",
+    "scheduled": "Your subscription will be updated at the end of the period",
     "updated": "Your subscription has been updated",
 }
 REASONS = {
@@ -64,9 +66,21 @@ def subscription(world: World, document: Document) -> dict[str, Any]:
         "price": ", ".join(
             price_of(world.get("price", i["price"]), document["currency"], i["quantity"]) for i in items
         ),
+        "change": _next_phase(world, document),
         "renews": min(item["current_period_end"] for item in items),
         "status": document["status"],
     }
+
+
+def _next_phase(world: World, document: Document) -> dict[str, Any] | None:
+    """The plan that a schedule has for later, and since when."""
+    schedule = world.find(document["schedule"], "subscription_schedule")
+    if schedule is None or schedule["current"] is None or len(schedule["phases"]) <= schedule["current"] + 1:
+        return None
+    phase = schedule["phases"][schedule["current"] + 1]
+    price, quantity = world.get("price", phase["items"][0]["price"]), phase["items"][0]["quantity"]
+    text = f"{_product_name(world, price)}, {price_of(price, document['currency'], quantity)}"
+    return {"at": phase["start_date"], "schedule": schedule["id"], "text": text}
 
 
 def price_of(price: Document, currency: str, quantity: int | None = 1) -> str:

@@ -51,11 +51,13 @@ BUILT_FEATURES = " ".join(
         "subscription_cancel.enabled",
         "subscription_cancel.mode",
         "subscription_cancel.proration_behavior",
+        "subscription_pause.duration.type",
         "subscription_pause.enabled",
         "subscription_update.default_allowed_updates",
         "subscription_update.enabled",
         "subscription_update.products",
         "subscription_update.proration_behavior",
+        "subscription_update.schedule_at_period_end.conditions",
         "subscription_update.trial_update_behavior",
     )
 )
@@ -132,8 +134,8 @@ def _profile(old: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
 
 def _features(world: World, old: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     features = {name: _merged(old[name], given.get(name, {})) for name in FEATURES}
-    if features["subscription_pause"]["enabled"]:
-        raise not_built("pausing in the portal")
+    if features["subscription_pause"]["duration"]["type"] != "indefinite":
+        raise not_built("pausing for a time in the portal")
     updating = features["subscription_update"]
     updating["products"] = [_product(world, product, i) for i, product in enumerate(updating["products"])]
     if len(updating["products"]) > MOST_PRODUCTS:

@@ -25,6 +25,7 @@ FLOWS = {
     "customer_update": ("customer_update", False),
     "payment_method_update": ("payment_method_update", False),
     "subscription_cancel": ("subscription_cancel", True),
+    "subscription_pause": ("subscription_pause", True),
     "subscription_update": ("subscription_update", True),
     "subscription_update_confirm": ("subscription_update", True),
 }
@@ -34,7 +35,7 @@ FLOWS = {
     "POST /v1/billing_portal/sessions",
     SessionCreateParams,
     "configuration customer flow_data.after_completion flow_data.subscription_cancel.subscription "
-    "flow_data.subscription_update flow_data.subscription_update_confirm.items "
+    "flow_data.subscription_pause flow_data.subscription_update flow_data.subscription_update_confirm.items "
     "flow_data.subscription_update_confirm.subscription flow_data.type locale return_url",
 )
 def create(world: World, params: dict[str, Any]) -> Document:
@@ -100,7 +101,7 @@ def _flow(world: World, given: dict[str, Any], customer: Document, configuration
         text = f"This flow cannot be used because the {noun} feature in the portal configuration is disabled."
         raise StripeError(text, param="flow_data[type]")
     flow: dict[str, Any] = {"after_completion": _after(given.get("after_completion") or {}), "type": kind}
-    flow |= dict.fromkeys((*FLOWS, "subscription_pause"))
+    flow |= dict.fromkeys(FLOWS)
     del flow["payment_method_update"]
     if kind == "customer_update":
         flow[kind] = {}
@@ -125,7 +126,7 @@ def _about(world: World, given: dict[str, Any], kind: str, customer: Document) -
         raise StripeError(text, param=f"{where}[subscription]")
     if kind == "subscription_cancel":
         return {"retention": None, "subscription": subscription["id"]}
-    if kind == "subscription_update":
+    if kind in ("subscription_pause", "subscription_update"):
         return {"subscription": subscription["id"]}
     return {
         "discounts": None,

@@ -192,6 +192,88 @@ def test_a_plan_is_changed_to_one_that_is_on_offer(sandbox: SandboxProcess, stri
     assert submit(sandbox, change, price=basic.id, quantity="7")[0] == 404
 
 
+def changing_plans(stripe_api: Any, *prices: Any, **more: Any) -> Any:
+    """A portal where plans can be changed to these prices."""
+    feature = {
+        "enabled": True,
+        "default_allowed_updates": ["price", "quantity"],
+        "products": [{"product": price.product, "prices": [price.id]} for price in prices],
+        "proration_behavior": "always_invoice",
+    }
+    return stripe_api.billing_portal.configurations.create({"features": {"subscription_update": feature | more}})
+
+
+def test_what_a_change_costs_is_said_before_and_charged_then(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """To the cent: the page's amount is the invoice's."""
+    subscription, premium = paying_customer(sandbox), monthly(stripe_api, 1500, "Premium")
+    configuration = changing_plans(stripe_api, subscription["items"].data[0].price, premium)
+    path = visit(stripe_api, configuration, subscription.customer)
+    sandbox.advance(days=10)
+    path = visit(stripe_api, configuration, subscription.customer)
+    change = f"{path}/subscriptions/{subscription.id}/confirm"
+    page = sandbox.request("GET", f"{change}?price={premium.id}")[2]
+    assert submit(sandbox, change, price=premium.id)[0] == 303
+    changed = stripe_api.subscriptions.retrieve(subscription.id, {"expand": ["latest_invoice"]})
+    paid = changed.latest_invoice.amount_paid
+    assert 600 < paid < 700
+    assert "Due now" in page and f"${paid / 100:.2f}" in page
+
+
+def test_a_change_that_cannot_be_paid_is_not_made(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """The card's own words stand on the form."""
+    subscription, premium = paying_customer(sandbox), monthly(stripe_api, 1500, "Premium")
+    method = stripe_api.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": subscription.customer})
+    stripe_api.subscriptions.update(subscription.id, {"default_payment_method": method.id})
+    configuration = changing_plans(stripe_api, subscription["items"].data[0].price, premium)
+    path = visit(stripe_api, configuration, subscription.customer)
+    status, _, page = submit(sandbox, f"{path}/subscriptions/{subscription.id}/confirm", price=premium.id)
+    assert (status, "Your card was declined." in page, "<form" in page) == (402, True, True)
+    found = stripe_api.subscriptions.retrieve(subscription.id)
+    assert (found.status, found["items"].data[0].price.product) == (
+        "active",
+        subscription["items"].data[0].price.product,
+    )
+
+
+def test_a_cheaper_plan_waits_for_the_periods_end_if_so_set(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """By a schedule, which can be taken back; a dearer one comes at once."""
+    subscription, cheap = paying_customer(sandbox), monthly(stripe_api, 300, "Light")
+    basic = subscription["items"].data[0].price
+    conditions = [{"type": "decreasing_item_amount"}]
+    configuration = changing_plans(stripe_api, basic, cheap, schedule_at_period_end={"conditions": conditions})
+    path = visit(stripe_api, configuration, subscription.customer)
+    about = f"{path}/subscriptions/{subscription.id}"
+    for _ in range(2):
+        assert submit(sandbox, f"{about}/confirm", price=cheap.id)[1]["location"].endswith("done=scheduled")
+        assert "Light, $3.00 per month" in sandbox.request("GET", path)[2]
+        assert submit(sandbox, f"{about}/keep")[0] == 303
+        assert stripe_api.subscriptions.retrieve(subscription.id).schedule is None
+    submit(sandbox, f"{about}/confirm", price=cheap.id)
+    assert stripe_api.subscriptions.retrieve(subscription.id)["items"].data[0].price.id == basic.id
+    sandbox.advance(days=32)
+    later = stripe_api.subscriptions.retrieve(subscription.id, {"expand": ["latest_invoice"]})
+    assert (later["items"].data[0].price.id, later.latest_invoice.total) == (cheap.id, 300)
+
+
+def test_a_pause_lasts_until_the_customer_resumes(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """With the events of a pause by API."""
+    pause = {"enabled": True, "duration": {"type": "indefinite"}}
+    configuration = stripe_api.billing_portal.configurations.create({"features": {"subscription_pause": pause}})
+    subscription = paying_customer(sandbox)
+    flow = {"type": "subscription_pause", "subscription_pause": {"subscription": subscription.id}}
+    link = visit(stripe_api, configuration, subscription.customer, flow_data=flow)
+    page, mark = sandbox.request("GET", link)[1]["location"], sandbox.mark()
+    assert "Pause your subscription" in sandbox.request("GET", page)[2]
+    assert submit(sandbox, page)[0] == 303
+    assert stripe_api.subscriptions.retrieve(subscription.id).status == "paused"
+    path = link.removesuffix("/flow")
+    assert "You are not billed until you resume." in sandbox.request("GET", path)[2]
+    assert submit(sandbox, f"{path}/subscriptions/{subscription.id}/resume")[0] == 303
+    assert stripe_api.subscriptions.retrieve(subscription.id).status == "active"
+    told = types(sandbox.events(since=mark))
+    assert {"customer.subscription.paused", "customer.subscription.resumed"} <= set(told)
+
+
 def test_a_method_in_use_stays_until_another_takes_its_place(
     sandbox: SandboxProcess, stripe_api: Any, configuration: Any
 ) -> None:
