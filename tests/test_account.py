@@ -47,6 +47,25 @@ def test_an_order_that_is_not_paid_is_nobodys_plan_yet(alice, shop):
     assert "Your plan" in alice.get("/").text
 
 
+def test_the_return_page_asks_on_while_an_order_is_open(shop):
+    """And no longer: what is paid needs no more questions."""
+    bob = shop.member("bob@example.com")
+    attempt = bob.subscribe("basic_monthly")
+    before = bob.send("/complete/sync", {}).json()
+    pay(shop.sandbox, attempt["clientSecret"])
+    after = bob.send("/complete/sync", {}).json()
+
+    assert (before["state"], before["open"], before["access"]) == ("incomplete", True, False)
+    assert (after["state"], after["open"], after["access"]) == ("active", False, True)
+
+
+def test_a_subscriber_who_opens_the_payment_page_is_sent_to_the_account(alice):
+    """The back button, or an old link."""
+    answer = alice.get("/subscribe?price=premium_monthly", allow_redirects=False)
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/account")
+
+
 def test_cancelling_now_is_what_the_bare_route_does(alice, shop):
     """As in the guide."""
     answer = cancel(alice).json()

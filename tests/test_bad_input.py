@@ -151,6 +151,15 @@ def test_an_archived_price_is_not_sold(alice, shop):
     assert code(alice.send("/create-subscription", priceId=price["id"])) == (404, "unknown_price")
 
 
+def test_the_price_of_an_archived_product_is_not_sold(alice, shop):
+    """The product counts, too."""
+    price = alice.get("/config").json()["prices"][0]
+    shop.sandbox.client.v1.products.update(price["product"]["id"], {"active": False})
+    shop.settle()
+
+    assert code(alice.send("/create-subscription", priceId=price["id"])) == (404, "unknown_price")
+
+
 @pytest.mark.parametrize("query", ["", "?price=gold", "?price=basic_monthly&currency=gbp", "?price=" + "x" * 5000])
 def test_a_page_for_a_plan_that_is_not_there_is_a_404_page(alice, query):
     """With a way on."""
