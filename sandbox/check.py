@@ -5,7 +5,12 @@ from sandbox.api import PUBLISHABLE_KEY, Answer, Call, api_key
 
 # Stripe counts the lists inside objects, as recordings show, though the SDK's ListObject does not say so.
 # And the invoice of invoice.upcoming has no id, as its documentation says.
-RECORDED = ("total_count: unknown field of ListObject", "data.object.id: missing")
+# And searches count what they found when that is expanded.
+RECORDED = (
+    "total_count: unknown field of ListObject",
+    "data.object.id: missing",
+    "'total_count' cannot be expanded",
+)
 
 
 def violations(call: Call, answer: Answer) -> list[str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sandbox.world import World
 
 LIST_ORDER = ("object", "data", "has_more", "total_count", "url")
+LISTS = ("list", "search_result")
 MAX_DEPTH = 4
 NESTED = (dict, list)
 
@@ -101,7 +102,7 @@ def _expand(world: World, node: Any, names: list[str], path: str) -> None:
 
 def _expandable(node: dict[str, Any], name: str) -> bool:
     kind = node.get("object")
-    return not isinstance(kind, str) or kind == "list" or _field_expandable(kind, name)
+    return not isinstance(kind, str) or kind in LISTS or _field_expandable(kind, name)
 
 
 @functools.lru_cache(maxsize=1000)
