@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox import money
-from sandbox.billing import discounting, lines, pricing, subscribing
+from sandbox.billing import discounting, lines, periods, pricing, subscribing
 from sandbox.billing.lines import Line
 from sandbox.errors import StripeError, missing
 from sandbox.params import merge_metadata
@@ -30,8 +30,11 @@ def to_subscription(
         where = f"{param}[{index}]"
         made = line(world, customer, wish, subscription["currency"], where)
         made["subscription"] = subscription["id"]
-        if not wish.get("period"):
-            made["period"] = {"end": max(ends), "start": min(starts)}
+        asked = wish.get("period") or {}
+        made["period"] = {
+            "end": _instant(asked.get("end"), max(ends), where, "end"),
+            "start": _instant(asked.get("start"), min(starts), where, "start"),
+        }
         invoice_items.create(world, subscription, made)
 
 
@@ -48,8 +51,15 @@ def line(world: World, customer: Document, wish: dict[str, Any], currency: str, 
     if wish.get("description"):
         made["description"] = wish["description"]
     if wish.get("period"):
-        made["period"] = {name: wish["period"][name] for name in ("end", "start")}
+        asked, now = wish["period"], world.now(customer["id"])
+        made["period"] = {name: _instant(asked[name], now, where, name) for name in ("end", "start")}
     return made
+
+
+def _instant(at: Any, otherwise: int, where: str, name: str) -> int:
+    """A time of a period: given as such, described with a timestamp, or the subscription's own."""
+    found = at.get("timestamp") if isinstance(at, dict) else at
+    return otherwise if found is None else periods.checked(found, _named(where, f"period[{name}]"))
 
 
 def _priced(world: World, wish: dict[str, Any], currency: str, where: str) -> dict[str, Any]:
@@ -63,6 +73,11 @@ def _priced(world: World, wish: dict[str, Any], currency: str, where: str) -> di
     if unit is None and wish.get("amount") is None:
         raise missing(_named(where, "amount"))
     amount = Decimal(wish["amount"] if unit is None else unit)
+    if abs(amount) > money.MOST:
+        text = f"Amount must be no more than {money.shown(money.MOST, currency)}"
+        raise StripeError(
+            text, code="amount_too_large", param=_named(where, "amount" if unit is None else "unit_amount_decimal")
+        )
     product = products.create(world, {"name": wish.get("description") or "Invoice item", "active": False})
     hidden = {"active": False, "currency": currency, "product": product["id"], "unit_amount_decimal": abs(amount)}
     price = prices.create(world, hidden)

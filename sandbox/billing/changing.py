@@ -9,6 +9,7 @@ from sandbox.errors import StripeError
 from sandbox.params import merge_metadata
 from sandbox.resources import invoice_items
 from sandbox.resources.subscription_items import (
+    check_currency,
     check_together,
     checked_item,
     checked_quantity,
@@ -200,6 +201,8 @@ def _alter(
 ) -> list[Line]:
     price = wish.get("price") or wish.get("plan") or wish.get("price_data")
     changes = checked_item(world, wish, where) if price else {}
+    if changes:
+        check_currency(world.get("price", changes["price"]), subscription["currency"], where)
     if "quantity" in wish:
         changes["quantity"] = checked_quantity(wish["quantity"], f"{where}[quantity]")
     changes["metadata"] = merge_metadata(item["metadata"], wish.get("metadata", {}))
@@ -216,6 +219,7 @@ def _alter(
 
 def _add(world: World, subscription: Document, wish: dict[str, Any], where: str, at: int) -> list[Line]:
     checked = checked_item(world, wish, where)
+    check_currency(world.get("price", checked["price"]), subscription["currency"], where)
     over = any(item["current_period_end"] <= at for item in subscribing.items_of(world, subscription))
     item = create_items(world, subscription, [checked], at, at)[0]
     set_extras(world, subscription, item, wish, where)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.billing import discounting, reckoning, waiting
+from sandbox.billing import discounting, periods, reckoning, waiting
 from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
 from sandbox.params import merge_metadata
@@ -85,6 +85,11 @@ def set_lines(world: World, invoice: Document, lines: list[Line]) -> None:
 def settings(world: World, params: dict[str, Any], customer: Document, invoice: Document | None) -> dict[str, Any]:
     """What a request asks of an invoice that is made or edited by hand, checked."""
     found: dict[str, Any] = {name: params[name] for name in PLAIN if name in params}
+    if (params.get("days_until_due") or 0) < 0:
+        text = "This value must be greater than or equal to 0."
+        raise StripeError(text, code="parameter_invalid_integer", param="days_until_due")
+    if params.get("due_date"):
+        periods.checked(params["due_date"], "due_date", after=world.now(customer["id"]))
     if "days_until_due" in params and "due_date" in params:
         text = "You may only specify one of these parameters: days_until_due, due_date."
         raise StripeError(text, param="days_until_due")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.billing import changing, drafting, invoicing, lines, prorating, renewing, subscribing, waiting
+from sandbox.billing import changing, drafting, invoicing, lines, periods, prorating, renewing, subscribing, waiting
 from sandbox.billing.bills import Bill
 from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
@@ -25,6 +25,8 @@ def plan_end(world: World, subscription: Document, params: dict[str, Any]) -> No
         raise StripeError(text, param="cancel_at")
     now = world.now(subscription["customer"])
     at = _end(world, subscription, params)
+    if at is not None:
+        periods.checked(at, "cancel_at")
     if at is not None and at <= now:
         raise StripeError("Invalid timestamp: must be an integer Unix timestamp in the future", param="cancel_at")
     if subscription["schedule"] and (at is not None or subscription["cancel_at"] is not None):

@@ -10,6 +10,7 @@ from sandbox.resources.subscription_items import checked_items, create_items, se
 from sandbox.store import Document
 from sandbox.world import World
 
+MOST_BACKDATED = 10 * 366 * periods.DAY  # seconds
 LONGEST_TRIAL = 730  # days
 NOT_FUTURE = "Invalid timestamp: must be an integer Unix timestamp in the future"
 
@@ -147,7 +148,9 @@ def _days_until_due(params: dict[str, Any]) -> int | None:
 
 
 def _backdated(params: dict[str, Any], now: int) -> int:
-    start: int = params.get("backdate_start_date", now)
+    start = periods.checked(params.get("backdate_start_date", now), "backdate_start_date")
+    if now - start > MOST_BACKDATED:
+        raise StripeError("Invalid timestamp: is too far in the past", param="backdate_start_date")
     if start > now:
         text = "Invalid timestamp: must be an integer Unix timestamp in the past"
         raise StripeError(text, param="backdate_start_date")

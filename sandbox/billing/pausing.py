@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.billing import changing, invoicing, pending, prorating, subscribing
+from sandbox.billing import changing, invoicing, pending, periods, prorating, subscribing
 from sandbox.billing.bills import Bill
 from sandbox.errors import StripeError
 from sandbox.jobs import job
@@ -95,6 +95,8 @@ def _resumed(world: World, subscription: Document, before: dict[str, Any]) -> No
 
 def set_collection(world: World, subscription: Document, wish: dict[str, Any] | None) -> None:
     """Invoices go on being made, but are kept as drafts, given up or voided; None collects again."""
+    if wish and wish.get("resumes_at"):
+        periods.checked(wish["resumes_at"], "pause_collection[resumes_at]", after=world.now(subscription["customer"]))
     world.unschedule(subscription, "collect_again")
     subscription["pause_collection"] = wish and {"behavior": wish["behavior"], "resumes_at": wish.get("resumes_at")}
     if wish and wish.get("resumes_at"):

@@ -4,7 +4,18 @@ import calendar
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.errors import StripeError
+
 DAY = 86400
+LATEST = 4_102_444_800  # the year 2100: nothing is planned for later
+
+
+def checked(at: int, param: str, *, after: int = 0) -> int:
+    """An instant that was given. Raises Stripe's error for one outside of what can be dealt with."""
+    if not after <= at <= LATEST:
+        which = " in the future" if after else ""
+        raise StripeError(f"Invalid timestamp: must be an integer Unix timestamp{which}", param=param)
+    return at
 
 
 def after(anchor: int, interval: str, count: int, periods: int) -> int:
@@ -22,7 +33,8 @@ def after(anchor: int, interval: str, count: int, periods: int) -> int:
 def around(anchor: int, interval: str, count: int, at: int) -> tuple[int, int]:
     """Start and end of the whole period that holds the instant `at`."""
     shortest = {"day": DAY, "week": 7 * DAY, "month": 28 * DAY, "year": 365 * DAY}[interval] * count
-    periods = (at - anchor) // shortest + 1
+    longest = {"day": DAY, "week": 7 * DAY, "month": 31 * DAY, "year": 366 * DAY}[interval] * count
+    periods = (at - anchor) // (shortest if at >= anchor else longest) + 1
     while after(anchor, interval, count, periods) > at:
         periods -= 1
     return after(anchor, interval, count, periods), after(anchor, interval, count, periods + 1)
@@ -39,8 +51,15 @@ def day(at: int) -> str:
     return f"{moment.day} {moment:%b %Y}"
 
 
+_RANGES = (("day_of_month", 1, 31), ("month", 1, 12), ("hour", 0, 23), ("minute", 0, 59), ("second", 0, 59))
+
+
 def next_matching(now: int, config: dict[str, int]) -> int:
     """The first instant after now with that day of the month and the given month, hour, minute and second."""
+    for name, least, most in _RANGES:
+        if config.get(name) is not None and not least <= config[name] <= most:
+            text = f"Invalid {name}: must be between {least} and {most}."
+            raise StripeError(text, param=f"billing_cycle_anchor_config[{name}]")
     moment = datetime.fromtimestamp(now, UTC)
     clock: Any = {name: config[name] for name in ("hour", "minute", "second") if config.get(name) is not None}
     for months in range(25):

@@ -10,6 +10,7 @@ from sandbox.store import Document
 from sandbox.world import World
 
 MOST_PHASES = 10
+LONGEST_PHASE = 1000  # intervals
 KEPT = "billing_cycle_anchor collection_method default_payment_method description discounts invoice_settings"
 ASKED = (
     "add_invoice_items billing_cycle_anchor collection_method currency default_payment_method default_tax_rates "
@@ -33,6 +34,7 @@ def checked(
         raise missing("phases")
     if len(given) > MOST_PHASES:
         raise StripeError(f"A subscription schedule can have up to {MOST_PHASES} phases.", param="phases")
+    periods.checked(start, "start_date")
     made: list[Phase] = []
     for index, wish in enumerate(given):
         where = f"phases[{index}]"
@@ -81,7 +83,10 @@ def _checked(world: World, wish: dict[str, Any], where: str, start: int, mode: s
     check_together(world, items, currency, mode)
     return {
         **{name: wish.get(name) for name in KEPT.split()},
-        "add_invoice_items": [_added(world, added) for added in wish.get("add_invoice_items") or []],
+        "add_invoice_items": [
+            _added(world, added, f"{where}[add_invoice_items][{index}]")
+            for index, added in enumerate(wish.get("add_invoice_items") or [])
+        ],
         "currency": currency,
         "default_tax_rates": tax_rates.checked(world, wish.get("default_tax_rates"), f"{where}[default_tax_rates]"),
         "items": items,
@@ -91,8 +96,11 @@ def _checked(world: World, wish: dict[str, Any], where: str, start: int, mode: s
     }
 
 
-def _added(world: World, wish: dict[str, Any]) -> dict[str, Any]:
+def _added(world: World, wish: dict[str, Any], where: str) -> dict[str, Any]:
     if not wish.get("price_data"):
+        if not wish.get("price"):
+            raise missing(f"{where}[price]")
+        world.get("price", wish["price"], f"{where}[price]")
         return wish
     rest = {name: value for name, value in wish.items() if name != "price_data"}
     return {**rest, "price": inline_price(world, wish["price_data"])["id"]}
@@ -107,10 +115,14 @@ def _end(world: World, wish: dict[str, Any], phase: Phase, where: str, now: int,
         duration = wish.get("duration")
         if duration is None and not last:
             raise missing(f"{where}[end_date]")
+        if duration and not 1 <= duration.get("interval_count", 1) <= LONGEST_PHASE:
+            text = f"Invalid interval_count: must be between 1 and {LONGEST_PHASE}."
+            raise StripeError(text, param=f"{where}[duration][interval_count]")
         duration = duration or world.get("price", phase["items"][0]["price"])["recurring"]
         end = periods.after(phase["start_date"], duration["interval"], duration.get("interval_count", 1), 1)
     if end == "now":
         end = now
+    periods.checked(end, f"{where}[end_date]")
     if end <= phase["start_date"]:
         text = "The `end_date` of a phase must be after its `start_date`."
         raise StripeError(text, param=f"{where}[end_date]")

@@ -14,11 +14,13 @@ from stripe.params import (
 
 from sandbox import lists, money
 from sandbox.billing import discounting
-from sandbox.errors import StripeError, missing
+from sandbox.errors import StripeError, missing, not_built
 from sandbox.params import merge_metadata
 from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats, includes
+
+LONGEST = 1000  # months
 
 
 @route(
@@ -29,6 +31,8 @@ from sandbox.world import World, formats, includes
 )
 def create(world: World, params: dict[str, Any]) -> Document:
     id = params.get("id") or "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(8))
+    if id.endswith("_"):
+        raise not_built("coupon ids that end in an underscore")
     if world.find(id, "coupon"):
         raise StripeError("Coupon already exists.", code="resource_already_exists")
     for product in (params.get("applies_to") or {}).get("products") or []:
@@ -168,7 +172,7 @@ def _months(params: dict[str, Any], duration: str) -> int | None:
     if duration != "repeating" and months is not None:
         text = "`duration_in_months` can only be set if `duration` is `repeating`."
         raise StripeError(text, param="duration_in_months")
-    if months is not None and months < 1:
-        text = "This value must be greater than or equal to 1."
+    if months is not None and not 1 <= months <= LONGEST:
+        text = f"This value must be between 1 and {LONGEST}."
         raise StripeError(text, code="parameter_invalid_integer", param="duration_in_months")
     return months

@@ -170,12 +170,7 @@ def check_together(world: World, items: Sequence[dict[str, Any]], currency: str,
     intervals = set()
     for index, item in enumerate(items):
         price = world.get("price", item["price"])
-        if prices.amounts_in(price, currency) is None:
-            text = (
-                f"The price specified only supports `{price['currency']}`. This doesn't match the expected currency: "
-                f"`{currency}`."
-            )
-            raise StripeError(text, param=f"items[{index}][price]")
+        check_currency(price, currency, f"items[{index}]")
         intervals.add((price["recurring"]["interval"], price["recurring"]["interval_count"]))
     if len({item["price"] for item in items}) < len(items):
         text = "Cannot add multiple subscription items with the same price: {}"
@@ -186,6 +181,15 @@ def check_together(world: World, items: Sequence[dict[str, Any]], currency: str,
     if len(intervals) > 1 and mode == "classic":
         text = "All prices on a subscription must have the same `recurring.interval` and `recurring.interval_count`."
         raise StripeError(text, param="items")
+
+
+def check_currency(price: Document, currency: str, where: str) -> None:
+    if prices.amounts_in(price, currency) is None:
+        text = (
+            f"The price specified only supports `{price['currency']}`. This doesn't match the expected currency: "
+            f"`{currency}`."
+        )
+        raise StripeError(text, param=f"{where}[price]")
 
 
 def check_customer_currency(customer: Document, currency: str) -> None:

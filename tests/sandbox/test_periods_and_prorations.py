@@ -37,6 +37,14 @@ def test_periods_are_counted_from_the_anchor(anchor: str, interval: str, count: 
         start = end
 
 
+@pytest.mark.parametrize("interval", ["day", "week", "month", "year"])
+@pytest.mark.parametrize("instant", ["1999-02-28", "2019-12-31", "2026-01-31", "2026-03-01", "2043-07-04"])
+def test_whole_periods_hold_their_instants_before_and_after_the_anchor(interval: str, instant: str) -> None:
+    start, end = periods.around(at("2026-01-31"), interval, 1, at(instant))
+    assert start <= at(instant) < end
+    assert end - start <= {"day": 1, "week": 7, "month": 31, "year": 366}[interval] * 86400
+
+
 @pytest.mark.parametrize(
     ("amount", "whole"), [("0.5", 1), ("1.5", 2), ("2.49", 2), ("-0.5", -1), ("-2.4999", -2), ("-2499.996", -2500)]
 )

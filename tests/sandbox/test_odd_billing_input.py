@@ -1,0 +1,93 @@
+"""Odd wishes about billing are refused by name, and leave no trace."""
+
+from typing import Any
+
+import pytest
+
+from tests.sandbox.acts import customer_with, monthly, refused
+from tests.sandbox_process import SandboxProcess
+
+FAR = 99_999_999_999_999_999
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"backdate_start_date": 1}, "backdate_start_date"),
+        ({"backdate_start_date": -5}, "backdate_start_date"),
+        ({"cancel_at": FAR}, "cancel_at"),
+        ({"trial_end": FAR}, "trial_end"),
+        ({"billing_cycle_anchor": 5}, "billing_cycle_anchor"),
+        ({"billing_cycle_anchor_config": {"day_of_month": 99}}, "billing_cycle_anchor_config[day_of_month]"),
+        ({"billing_cycle_anchor_config": {"day_of_month": 3, "hour": 77}}, "billing_cycle_anchor_config[hour]"),
+        ({"add_invoice_items": [{"quantity": 2}]}, "add_invoice_items[0][amount]"),
+        ({"default_tax_rates": ["txr_none"]}, "default_tax_rates[0]"),
+        ({"discounts": [{"coupon": "NONE"}]}, "discounts[0][coupon]"),
+        ({"days_until_due": 5}, "days_until_due"),
+    ],
+)
+def test_of_new_subscriptions(sandbox: SandboxProcess, stripe_api: Any, more: dict[str, Any], param: str) -> None:
+    customer, price = customer_with(stripe_api), monthly(stripe_api)
+    before = sandbox.mark()
+    params = {"customer": customer.id, "items": [{"price": price.id}], **more}
+    error = refused(stripe_api.subscriptions.create, params)
+    assert (error.http_status, error.param) == (400, param)
+    assert sandbox.events(since=before) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "param"),
+    [
+        ({"pause_collection": {"behavior": "void", "resumes_at": 1}}, "pause_collection[resumes_at]"),
+        ({"proration_date": 5, "items": [{"id": "si_none", "quantity": 2}]}, "proration_date"),
+        ({"items": [{"id": "si_none", "quantity": 2}]}, "items[0][id]"),
+        ({"discounts": [{"discount": "di_none"}]}, "discounts[0][discount]"),
+        ({"trial_end": FAR}, "trial_end"),
+        ({"billing_cycle_anchor": {"type": "later"}}, "billing_cycle_anchor[type]"),
+    ],
+)
+def test_of_updates(sandbox: SandboxProcess, stripe_api: Any, params: dict[str, Any], param: str) -> None:
+    customer, price = customer_with(stripe_api), monthly(stripe_api)
+    subscription = stripe_api.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]})
+    before = sandbox.mark()
+    error = refused(stripe_api.subscriptions.update, subscription.id, params)
+    assert (error.http_status, error.param) == (400, param)
+    assert sandbox.events(since=before) == []
+    euros = {"product": price.product, "currency": "eur", "recurring": {"interval": "month"}, "unit_amount": 5}
+    error = refused(stripe_api.subscriptions.update, subscription.id, {"items": [{"price_data": euros}]})
+    assert "only supports `eur`" in error.user_message
+
+
+@pytest.mark.parametrize(
+    ("phase", "start", "param"),
+    [
+        ({}, FAR, "start_date"),
+        ({"end_date": FAR}, "now", "phases[0][end_date]"),
+        (
+            {"duration": {"interval": "month", "interval_count": 99_999_999}},
+            "now",
+            "phases[0][duration][interval_count]",
+        ),
+        ({"add_invoice_items": [{"quantity": 1}]}, "now", "phases[0][add_invoice_items][0][price]"),
+    ],
+)
+def test_of_schedules(stripe_api: Any, phase: dict[str, Any], start: Any, param: str) -> None:
+    customer, price = customer_with(stripe_api), monthly(stripe_api)
+    phases = [{"items": [{"price": price.id}], **phase}]
+    params = {"customer": customer.id, "start_date": start, "phases": phases}
+    error = refused(stripe_api.subscription_schedules.create, params)
+    assert (error.http_status, error.param) == (400, param)
+
+
+@pytest.mark.parametrize(
+    ("params", "param"),
+    [
+        ({"amount": -99_999_999_999}, "amount"),
+        ({"unit_amount_decimal": "1e999"}, "unit_amount_decimal"),
+        ({"amount": 5, "period": {"start": 1, "end": FAR}}, "period[end]"),
+    ],
+)
+def test_of_invoice_items(stripe_api: Any, params: dict[str, Any], param: str) -> None:
+    customer = stripe_api.customers.create({})
+    error = refused(stripe_api.invoice_items.create, {"customer": customer.id, "currency": "usd", **params})
+    assert (error.http_status, error.param) == (400, param)
