@@ -28,3 +28,5 @@ form.addEventListener("submit", async (event) => {
 
 // A saved card whose bank asks for its holder.
 if (act) settled(await stripe.handleNextAction({ clientSecret: secret }));
+
+export {};
