@@ -160,12 +160,20 @@ def test_the_portal(looker: Looker, sandbox: SandboxProcess) -> None:
         "products": [{"product": price.product, "prices": [price.id]}],
     }
     api.payment_methods.attach("pm_card_mastercard", {"customer": str(subscription.customer)})
-    features: Any = EVERYTHING | {"subscription_update": changes}
+    features: Any = EVERYTHING | {"subscription_update": changes, "subscription_pause": {"enabled": True}}
     configuration = api.billing_portal.configurations.create({"features": features})
     params: Any = {"customer": subscription.customer, "configuration": configuration.id}
     url = api.billing_portal.sessions.create(params).url
     about = f"{url}/subscriptions/{subscription.id}"
-    paths = [url, f"{about}/cancel", f"{about}/update", f"{about}/confirm", f"{url}/customer/update", url[:-1]]
+    paths = [
+        url,
+        f"{about}/cancel",
+        f"{about}/pause",
+        f"{about}/update",
+        f"{about}/confirm",
+        f"{url}/customer/update",
+        url[:-1],
+    ]
     for path in [*paths, f"{url}/payment-methods"]:
         looker.visit(path)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +21,7 @@ from contract.stripe_requests import routes
 from contract.stripe_types import fields, members
 from sandbox.routes import Router
 from tests.sandbox.acts import FORM, monthly, paying_customer
+from tests.sandbox.test_portal import EVERYTHING
 from tests.sandbox_process import SECRET_KEY, SandboxProcess
 
 ERROR_TYPES = {"api_error", "card_error", "idempotency_error", "invalid_request_error"}
@@ -169,6 +170,46 @@ def test_any_path_method_and_body(fuzzed: Fuzzed, data: st.DataObject) -> None:
         assert status < 500, said
         return
     fuzzed.send(method, quote(path), body, headers)
+
+
+PORTAL_PAGES = [
+    "",
+    "/flow",
+    "/customer/update",
+    "/payment-methods",
+    "/payment-methods/{}/default",
+    "/payment-methods/{}/remove",
+    *(f"/subscriptions/{{}}/{verb}" for verb in ("cancel", "confirm", "keep", "pause", "renew", "resume", "update")),
+]
+
+
+@pytest.fixture
+def portal(fuzzed: Fuzzed) -> str:
+    """The path of a customer's link into a portal where everything may be done."""
+    api = fuzzed.sandbox.client.v1
+    price = api.prices.retrieve(fuzzed.ids[5])
+    products = [{"product": str(price.product), "prices": [price.id]}]
+    changes = {"enabled": True, "default_allowed_updates": ["price", "quantity"], "products": products}
+    features: Any = EVERYTHING | {"subscription_update": changes, "subscription_pause": {"enabled": True}}
+    configuration = api.billing_portal.configurations.create({"features": features})
+    session = api.billing_portal.sessions.create({"configuration": configuration.id, "customer": fuzzed.ids[1]})
+    return urlsplit(session.url).path
+
+
+@OFTEN
+@given(data=st.data())
+def test_the_portals_pages_with_anything_typed_in(fuzzed: Fuzzed, portal: str, data: st.DataObject) -> None:
+    """A page each time, never a stack trace."""
+    id = data.draw(st.sampled_from(fuzzed.ids) | text)
+    path = portal + data.draw(st.sampled_from(PORTAL_PAGES)).format(quote(id, safe="") or "x")
+    fields = "address_country comment email feedback name phone price quantity setup_intent tax_id_type tax_id_value"
+    values = st.sampled_from([*fuzzed.ids, "eu_vat", "DE123456789"]) | odd_text | text
+    form = urlencode(data.draw(st.dictionaries(st.sampled_from(fields.split()), values)), errors="replace")
+    method = data.draw(st.sampled_from(["GET", "POST"]))
+    sent = (path, form, FORM) if method == "POST" else (f"{path}?{form}", None, {})
+    status, headers, page = fuzzed.sandbox.request(method, *sent)
+    assert status < 500, page
+    assert status in (302, 303) or headers["content-type"].startswith("text/html")
 
 
 @OFTEN
