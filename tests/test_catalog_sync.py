@@ -47,6 +47,7 @@ def test_the_local_tables_are_filled_from_stripe(shop):
 
 def test_twice_gives_nothing_new(shop, sync):
     """And says so."""
+    sync()
     shop.sandbox.control("DELETE", "requests")
 
     assert "in line" in sync()
