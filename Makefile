@@ -17,7 +17,7 @@ run: ## The shop on http://localhost:4242, with a local stand-in for Stripe unle
 test: setup ## Every test, after setting up what is missing (Chromium, too)
 	@$(IN_VENV) tests.chromium
 	@if command -v npm >/dev/null; then $(MAKE) -s $(SCRIPT_TOOLS) || echo "No axe-core: pages are not looked at with it."; fi
-	@exec $(IN_VENV) pytest
+	@exec $(IN_VENV) pytest -n logical --dist loadfile
 
 test-deep: setup ## The long ones: 10,000 histories, 1,000 customers under fire, 20,000 odd requests
 	@exec $(IN_VENV) pytest -m deep
