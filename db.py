@@ -7,7 +7,8 @@ deferred transaction fails with "database is locked" whatever the time-out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -57,6 +58,7 @@ def init_app(app: Flask) -> None:
     app.config.setdefault("ALEMBIC", {"script_location": str(Path(__file__).parent / "migrations")})
     app.config.setdefault("ALEMBIC_CONTEXT", {"render_as_batch": True, "compare_type": True})
     alembic.init_app(app)
+    app.extensions["shop.group"] = Group()
     app.extensions["shop.db"] = (engine, engine.execution_options(isolation_level="AUTOCOMMIT"), alembic)
     app.teardown_appcontext(_close_session)
 
@@ -138,6 +140,100 @@ def insert_into(table: Any, dialect: str) -> Any:
     from sqlalchemy.dialects import postgresql, sqlite
 
     return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
+class Prepared:
+    """A statement that is compiled once and then given to the driver as it is, for what every delivery executes.
+
+    Going through the engine costs several times what the statement does.
+    """
+
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        """`make` gives the statement for a dialect; `in_` is not for it, whose text depends on the values."""
+        self.make = make
+        self.compiled: dict[str, tuple[str, list[str] | None, dict[str, Any], dict[str, Any]]] = {}
+
+    def run(self, tx: sa.Connection, values: dict[str, Any]) -> Any:
+        """Execute it; returns the driver's cursor."""
+        text, order, fixed, convert = self.compiled.get(tx.dialect.name) or self._compile(tx.dialect)
+        given = {**fixed, **values}
+        for name, convert_value in convert.items():
+            given[name] = convert_value(given[name])
+        return tx.connection.cursor().execute(text, [given[name] for name in order] if order else given)
+
+    def _compile(self, dialect: Any) -> Any:
+        compiled = self.make(dialect.name).compile(dialect=dialect)
+        found = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()}
+        convert = {name: processor for name, processor in found.items() if processor}
+        order = list(compiled.positiontup) if compiled.positiontup else None
+        self.compiled[dialect.name] = str(compiled), order, dict(compiled.params), convert
+        return self.compiled[dialect.name]
+
+
+def is_one_of(column: Any, values: Iterable[Any]) -> Any:
+    """`in_`, for a statement that is prepared."""
+    return sa.or_(*(column == value for value in values))
+
+
+class _Share:
+    """One piece of a shared commit, and what came of it."""
+
+    def __init__(self, work: Callable[[sa.Connection], Any]) -> None:
+        self.work, self.done = work, False
+        self.value: Any = None
+        self.error: Exception | None = None
+
+    def run(self, tx: sa.Connection) -> None:
+        self.value = self.work(tx)
+
+
+class Group:
+    """Threads that wait to commit; whoever's turn it is commits for all of them."""
+
+    def __init__(self) -> None:
+        self.waiting: list[_Share] = []
+        self.turn = threading.Lock()
+
+    def commit(self, work: Callable[[sa.Connection], Any]) -> Any:
+        mine = _Share(work)
+        self.waiting.append(mine)
+        with self.turn:
+            if not mine.done:
+                shares, self.waiting = self.waiting, []
+                self._commit(shares)
+        if mine.error is not None:
+            raise mine.error
+        return mine.value
+
+    def _commit(self, shares: list[_Share]) -> None:
+        try:
+            with write() as tx:
+                for share in shares:
+                    share.run(tx)
+        except Exception as error:
+            for share in shares:
+                self._commit_alone(share, error if len(shares) == 1 else None)
+        for share in shares:
+            share.done = True
+
+    def _commit_alone(self, share: _Share, error: Exception | None) -> None:
+        """One failed, and nothing of any is left: each for itself, so that it takes none along."""
+        if error is None:
+            try:
+                with write() as tx:
+                    share.run(tx)
+            except Exception as own:
+                error = own
+        share.error = error
+
+
+def write_together(work: Callable[[sa.Connection], Any]) -> Any:
+    """Do `work` in a transaction that it may share with what other threads do; returns after the commit.
+
+    `work` only executes statements: it may run in another thread, and twice if another's share failed.
+    """
+    group: Group = current_app.extensions["shop.group"]
+    return group.commit(work)
 
 
 def find(statement: Any, **values: Any) -> Any:

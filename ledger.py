@@ -5,7 +5,6 @@ States: `done` (committed together with its effect), `ignored`, `foreign` (not a
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -85,16 +84,17 @@ def note(
     }
     row = {name: about[name] for name in ("id", "type", "created", "object_id", "api_version")} | outcome
     row["api_version"] = str(about["api_version"])[:VERSION_LIMIT] if is_name(about["api_version"]) else None
-    tx.execute(entering(db.dialect()), row | {"attempts": 1})
+    ENTER.run(tx, row | {"attempts": 1})
 
 
-@functools.cache
-def entering(dialect: str) -> Any:
-    """The statement of `note`, made once."""
+def _enter(dialect: str) -> Any:
     insert = db.insert_into(EVENTS, dialect)
     again = {name: insert.excluded[name] for name in ("customer_id", "state", "error", "request_id", "received_at")}
     again["attempts"] = EVENTS.c.attempts + 1
-    return insert.on_conflict_do_update(index_elements=["id"], set_=again, where=EVENTS.c.state.not_in(FINAL))
+    return insert.on_conflict_do_update(index_elements=["id"], set_=again, where=~db.is_one_of(EVENTS.c.state, FINAL))
+
+
+ENTER = db.Prepared(_enter)
 
 
 def replay(event_id: str) -> str:

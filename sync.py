@@ -286,20 +286,26 @@ def hold(model: type[Any], id: str) -> Held | None:
 
 def write_newer(copy: Copy, created: int, settle: Settle) -> bool:
     """Write a snapshot unless we know something as new: one statement that compares and writes."""
-    upsert = upserting(copy.model, db.dialect(), is_newer)  # type: ignore[arg-type]  # classes are hashable
     row = {"id": copy.id, "version": 1, "known_from": created, "known_to": created, **copy.columns}
-    with db.write() as tx:
-        if not tx.execute(upsert, row).rowcount:
+    upsert = upserting(copy.model, is_newer)  # type: ignore[arg-type]  # classes are hashable
+
+    def work(tx: sa.Connection) -> bool:
+        if not upsert.run(tx, row).rowcount:
             return False
         write_dependents(tx, copy)
         settle(tx)
-    return True
+        return True
+
+    return bool(db.write_together(work))
 
 
 @functools.cache
-def upserting(model: Any, dialect: str, newer: Callable[[Any, Any], Any]) -> Any:
-    """The statement of `write_newer`; made once, since making it costs more than executing it."""
-    table = model.__table__
+def upserting(model: Any, newer: Callable[[Any, Any], Any]) -> db.Prepared:
+    """The statement of `write_newer`."""
+    return db.Prepared(lambda dialect: _upsert(model.__table__, model, newer, dialect))
+
+
+def _upsert(table: Any, model: Any, newer: Callable[[Any, Any], Any], dialect: str) -> Any:
     insert = db.insert_into(table, dialect)
     new = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in BOOKKEEPING}
     marks = {name: insert.excluded[name] for name in ("known_from", "known_to")}
@@ -394,10 +400,10 @@ def keep_final(model: Any, columns: Row) -> Row:
     """The columns to set. A status that is final stays, and an invoice's only moves up."""
     status = model.__table__.c.get("status")
     if model is Subscription:
-        keep = status.in_(ENDED)
+        keep = db.is_one_of(status, ENDED)
     elif model is Invoice:
         rank = sa.case(INVOICE_RANK, value=columns["status"])
-        keep = sa.or_(sa.case(INVOICE_RANK, value=status) > rank, status.in_(("paid", "void")))
+        keep = sa.or_(sa.case(INVOICE_RANK, value=status) > rank, db.is_one_of(status, ("paid", "void")))
     else:
         return columns
     return columns | {"status": sa.case((keep, status), else_=columns["status"])}
@@ -405,12 +411,17 @@ def keep_final(model: Any, columns: Row) -> Row:
 
 ITEMS: Any = SubscriptionItem.__table__
 CHECKOUTS: Any = Checkout.__table__
-WITHOUT_ITEMS = sa.delete(ITEMS).where(ITEMS.c.subscription_id == sa.bindparam("subscription"))
-WITH_ITEMS = sa.insert(ITEMS)
-ATTEMPT_OVER = (
-    sa.update(CHECKOUTS)
-    .where(CHECKOUTS.c.subscription_id == sa.bindparam("subscription"), CHECKOUTS.c.state == "open")
-    .values(state="closed")
+WITHOUT_ITEMS = db.Prepared(
+    lambda _: sa.delete(ITEMS).where(ITEMS.c.subscription_id == sa.bindparam("subscription", type_=sa.String))
+)
+WITH_ITEM = db.Prepared(lambda _: sa.insert(ITEMS))
+ATTEMPT_OVER = db.Prepared(
+    lambda _: (
+        sa.update(CHECKOUTS)
+        .where(CHECKOUTS.c.subscription_id == sa.bindparam("subscription", type_=sa.String))
+        .where(CHECKOUTS.c.state == "open")
+        .values(state="closed")
+    )
 )
 
 
@@ -418,8 +429,8 @@ def write_dependents(tx: sa.Connection, copy: Copy) -> None:
     """What changes with its parent and under its version: items, and the attempt that is over."""
     if copy.items is None:
         return
-    tx.execute(WITHOUT_ITEMS, {"subscription": copy.id})
-    if copy.items:
-        tx.execute(WITH_ITEMS, [item | {"subscription_id": copy.id} for item in copy.items])
+    WITHOUT_ITEMS.run(tx, {"subscription": copy.id})
+    for item in copy.items:
+        WITH_ITEM.run(tx, item | {"subscription_id": copy.id})
     if copy.columns["status"] != "incomplete" and not copy.columns["pending_setup_intent"]:
-        tx.execute(ATTEMPT_OVER, {"subscription": copy.id})
+        ATTEMPT_OVER.run(tx, {"subscription": copy.id})
