@@ -29,7 +29,7 @@ def test_the_example_names_no_other_settings():
     assert named == {setting.name for setting in config.SETTINGS} | OF_DEV
 
 
-@pytest.mark.parametrize("name", OF_DEV)
+@pytest.mark.parametrize("name", sorted(OF_DEV))
 def test_what_only_dev_reads_is_read_by_it(name):
     """No line of the example is idle."""
     assert f'"{name}"' in (ROOT / "dev.py").read_text("utf-8")

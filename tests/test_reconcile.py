@@ -7,7 +7,6 @@ import stripe
 import billing
 import db
 import drift
-import missed
 import pace
 import reconcile
 import sync
@@ -365,7 +364,7 @@ def test_of_two_runs_at_once_the_first_ends(shop, alice, monkeypatch):
 
 def test_a_busy_stripe_is_waited_for(shop, alice, monkeypatch):
     """429 means that nothing was begun."""
-    waits = []
+    waits: list[float] = []
     monkeypatch.setattr(pace, "sleep", waits.append)
     shop.sandbox.fault(path="^/v1/invoices$", status=429, times=3)
 
@@ -386,7 +385,7 @@ def test_a_stripe_that_stays_busy_ends_the_run(shop, alice, monkeypatch):
 def test_calls_are_spread_over_time(monkeypatch):
     """Ten a second: the eleventh comes a second after the first."""
     now = [100.0]
-    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("pace.time.monotonic", lambda: now[0])
     monkeypatch.setattr(pace, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     pacer = pace.Pacer(10)
 
@@ -532,7 +531,7 @@ def test_an_event_that_fails_again_is_told(shop, alice, monkeypatch):
     """Status 2: not finished."""
     lose_events(shop)
     shop.sandbox.client.v1.subscriptions.cancel(alice.subscription)
-    monkeypatch.setattr(missed.webhooks, "take", lambda event: ({"error": "failed"}, 500))
+    monkeypatch.setattr("missed.webhooks.take", lambda event: ({"error": "failed"}, 500))
 
     output, status = flask(shop, "sync", "--since", "1h")
 

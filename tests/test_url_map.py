@@ -209,7 +209,7 @@ def test_staff_reach_alice_through_staff_pages_only(shop, ids):
 def tells_of_alice(answer: requests.Response, ids: dict[str, str]) -> bool:
     """Whether an answer holds something of hers that was not sent with the question."""
     hers = (ALICE, ids["customer"], ids["subscription"], ids["invoice"], ids["setup_intent"], ids["secret"])
-    sent = unquote(f"{answer.request.url} {answer.request.body}")
+    sent = unquote(f"{answer.request.url} {answer.request.body!r}")
     return any(id in answer.text for id in hers if id not in sent)
 
 

@@ -87,7 +87,14 @@ def stocked(app, monkeypatch):
     """A shop with a customer and a product, and a Stripe that has just those."""
     with app.app_context(), db.write() as tx:
         tx.execute(sa.insert(Customer).values(id="cus_1", known_from=NOW, known_to=NOW))
-        row = {"key": "basic", "name": "Basic", "description": None, "active": True, "opens": [], "features": []}
+        row: dict[str, Any] = {
+            "key": "basic",
+            "name": "Basic",
+            "description": None,
+            "active": True,
+            "opens": [],
+            "features": [],
+        }
         tx.execute(sa.insert(Product).values(id="prod_1", known_from=NOW, known_to=NOW, **row))
 
     def retrieve(kind: str, id: str, *, quick: bool = False) -> billing.Answer:

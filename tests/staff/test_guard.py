@@ -14,7 +14,8 @@ from tests.staff.people import actions, cancel
 @pytest.fixture
 def later(monkeypatch):
     """Let minutes pass on the wall clock."""
-    real, passed = time.time, []
+    real = time.time
+    passed: list[float] = []
     monkeypatch.setattr(time, "time", lambda: real() + 60 * sum(passed))
     return passed.append
 

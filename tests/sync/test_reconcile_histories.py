@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,11 @@ import drift
 import reconcile
 from tests.sync.histories import History, tolerant
 from tests.sync.test_histories import Plan, many, plans, shop  # noqa: F401 - a fixture
+
+
+def page_of(thing: Any) -> dict[str, Any]:
+    """A page with one object, as it is when asked, or none if it is gone."""
+    return {"data": [thing.now] if thing.now else []}
 
 
 class Reconciled(History):
@@ -36,7 +42,7 @@ class Reconciled(History):
 
         def listing(starting_after: str = "") -> Iterator[billing.Answer]:
             for thing in [thing for thing in self.world.things.values() if thing.kind == kind]:
-                yield self.world.answer(lambda thing=thing: {"data": [thing.now] if thing.now else []})
+                yield self.world.answer(functools.partial(page_of, thing))
 
         return listing
 
