@@ -8,6 +8,7 @@ deferred transaction fails with "database is locked" whatever the time-out.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -191,7 +192,7 @@ class Group:
     """Threads that wait to commit; whoever's turn it is commits for all of them."""
 
     def __init__(self) -> None:
-        self.waiting: list[_Share] = []
+        self.waiting: deque[_Share] = deque()
         self.turn = threading.Lock()
 
     def commit(self, work: Callable[[sa.Connection], Any]) -> Any:
@@ -199,8 +200,7 @@ class Group:
         self.waiting.append(mine)
         with self.turn:
             if not mine.done:
-                shares, self.waiting = self.waiting, []
-                self._commit(shares)
+                self._commit([self.waiting.popleft() for _ in range(len(self.waiting))])
         if mine.error is not None:
             raise mine.error
         return mine.value
@@ -236,7 +236,8 @@ def write_together(work: Callable[[sa.Connection], Any]) -> Any:
     return group.commit(work)
 
 
-def find(statement: Any, **values: Any) -> Any:
-    """The first column of the first row, past the session: for statements that are made once and asked often."""
+def find(statement: Prepared, **values: Any) -> Any:
+    """The first column of the first row, past the session."""
     with reader().connect() as connection:
-        return connection.execute(statement, values).scalar()
+        row = statement.run(connection, values).fetchone()
+    return row and row[0]

@@ -13,7 +13,7 @@ import billing
 import clock
 import db
 import sync
-from copies import READERS, identity
+from copies import READERS, fits, identity
 from models import Customer, PaymentMethod, WebhookEvent
 
 ID_LIMIT = 255
@@ -24,8 +24,8 @@ UPCOMING = "invoice.upcoming"
 
 EVENTS: Any = WebhookEvent.__table__
 CUSTOMERS: Any = Customer.__table__
-STATE_OF = sa.select(EVENTS.c.state).where(EVENTS.c.id == sa.bindparam("id"))
-IS_CUSTOMER = sa.select(sa.literal(1)).where(CUSTOMERS.c.id == sa.bindparam("id"))
+STATE_OF = db.Prepared(lambda _: sa.select(EVENTS.c.state).where(EVENTS.c.id == sa.bindparam("id")))
+CUSTOMER = db.Prepared(lambda _: sa.select(CUSTOMERS.c.id).where(CUSTOMERS.c.id == sa.bindparam("id")))
 
 
 def is_settled(event_id: str) -> bool:
@@ -35,9 +35,7 @@ def is_settled(event_id: str) -> bool:
 
 def is_name(value: Any) -> bool:
     """A string that any database can keep: not empty, not long, no NUL, no half of a surrogate pair."""
-    if not isinstance(value, str) or not 0 < len(value) <= ID_LIMIT or "\0" in value:
-        return False
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+    return isinstance(value, str) and value != "" and fits(value, ID_LIMIT)
 
 
 def owner(event: dict[str, Any]) -> str | None:
@@ -61,7 +59,7 @@ def is_ours(obj: dict[str, Any], customer_id: str | None) -> bool:
         return True
     if customer_id is None:
         return False
-    return db.find(IS_CUSTOMER, id=customer_id) is not None
+    return db.find(CUSTOMER, id=customer_id) is not None
 
 
 def enter(
