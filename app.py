@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request, session
+from flask.typing import ResponseReturnValue
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import auth
@@ -64,6 +65,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Shop:
         return app
     logs.init_app(app)
     errors.init_app(app)
+    app.register_error_handler(sync.Contended, on_contended)
     db.init_app(app)
     billing.init_app(app)
     auth.init_app(app)
@@ -78,6 +80,11 @@ def create_app(config: Mapping[str, Any] | None = None) -> Shop:
     app.after_request(Headers(app))
     app.url_defaults(version_static_files(app))
     return app
+
+
+def on_contended(_error: sync.Contended) -> ResponseReturnValue:
+    """Many changes of one thing at once: nothing is lost, and the next try finds it quiet."""
+    return errors.answer(503, "busy", "A lot is going on with your subscription. Please try again.", retry_after=2)
 
 
 def configure(app: Flask, source: Mapping[str, Any]) -> None:

@@ -448,3 +448,14 @@ def test_a_replayed_answer_is_not_taken_for_news(shop):
         sync.learn(noted, answer)
 
     assert [one["status"] for one in shop.rows(Subscription)] == ["active"]
+
+
+def test_too_much_at_once_is_a_503_that_says_when_to_come_back(shop, mocker):
+    """Not our failure, and nothing is lost."""
+    alice = shop.member()
+    mocker.patch.object(sync, "learn", side_effect=sync.Contended("sub_1"))
+
+    answer = alice.send("/create-subscription", lookupKey="premium_monthly")
+
+    assert refusal(answer) == (503, "busy")
+    assert answer.headers["Retry-After"] == "2"
