@@ -22,6 +22,7 @@ import formatting
 import health
 import logs
 import personal
+import sync
 import throttle
 from account import account
 from checkout import checkout

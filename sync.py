@@ -100,8 +100,11 @@ def event(event: Row, settle: Settle) -> None:
         if held is None or is_newer(held.known_to, created):
             if write_newer(copy, created, settle):
                 return None
-        elif created < held.known_from:
+        elif created < held.known_from or moved_on(copy, held.copy):
             return only(settle)
+        elif moved_on(held.copy, copy):
+            if write_unchanged(copy, held.version, {"known_from": created, "known_to": created}, settle):
+                return None
         elif copy == held.copy:
             if touch(held, settle):
                 return None
@@ -168,6 +171,13 @@ def is_cut_off(obj: Row) -> bool:
 def is_newer(known_to: Any, created: int) -> Any:
     """Whether an event's snapshot is newer than all we may have; of two columns, or of two numbers."""
     return known_to < created
+
+
+def moved_on(earlier: Copy, later: Copy) -> bool:
+    """Whether one state of an invoice must come after another, since their status only moves up."""
+    if earlier.model is not Invoice:
+        return False
+    return INVOICE_RANK[earlier.columns["status"]] < INVOICE_RANK[later.columns["status"]]
 
 
 def bounds(answer: billing.Answer, created: int | None) -> dict[str, int]:
