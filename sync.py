@@ -245,9 +245,12 @@ def bring(answer: billing.Answer, obj: Row, version: int, created: int | None, s
         return True
     for _ in range(TRIES):
         held = None if obj.get("deleted") else hold(READERS[obj["object"]][0], str(identity(obj)))
-        if held is None or held.copy != read(obj):
+        if held is None or held.gone or held.copy != read(obj):
             return False
-        if touch(held, settle):
+        # Of two equal states the later one counts: an event from between them must not be taken for newer than both.
+        told = bounds(answer, created)
+        later = {name: max(value, getattr(held, name)) for name, value in told.items()}
+        if touch(held, settle, later):
             return True
     return False
 
@@ -389,11 +392,11 @@ def ended(copy: Copy) -> Copy:
     return replace(copy, columns=copy.columns | {"status": "canceled"})
 
 
-def touch(held: Held, settle: Settle | None) -> bool:
+def touch(held: Held, settle: Settle | None, marks: dict[str, int] | None = None) -> bool:
     """We have it already; whoever asked before us must still start over."""
     statement = at_version(held.copy.model.__table__, held.copy.id, held.version)
     with db.write() as tx:
-        if not tx.execute(statement.values(version=held.version + 1)).rowcount:
+        if not tx.execute(statement.values(version=held.version + 1, **(marks or {}))).rowcount:
             return False
         if settle:
             settle(tx)
