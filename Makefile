@@ -31,7 +31,7 @@ lint: setup ## Style, format and types
 	$(IN_VENV) mypy
 	@if command -v npm >/dev/null; then $(MAKE) -s scripts; else echo "No npm here: the scripts' types are not checked."; fi
 
-scripts: $(SCRIPT_TOOLS)
+scripts: $(SCRIPT_TOOLS) ## The pages' scripts against Stripe.js's own types; needs npm
 	npm run --silent check
 
 $(SCRIPT_TOOLS): package.json package-lock.json
