@@ -202,3 +202,13 @@ def test_an_attempt_is_of_one_user(shop, alice):
     assert len(attempts) == 2
     with shop.app.app_context():
         assert db.session.scalar(sa.select(sa.func.count()).select_from(Checkout)) == 2
+
+
+def test_the_page_says_that_the_currency_stays_before_it_does(alice, shop):
+    """Opening the page makes the order, and its currency is the customer's for good."""
+    first = alice.get("/subscribe?price=basic_monthly&currency=eur").text
+    alice.subscribe("basic_monthly", currency="eur")
+    shop.settle()
+
+    assert "You pay in EUR from now on" in first
+    assert "from now on" not in alice.get("/subscribe?price=basic_monthly&currency=eur").text
