@@ -44,7 +44,10 @@ def owner(event: dict[str, Any]) -> str | None:
     if obj["object"] == "customer":
         return str(obj["id"])
     if obj["object"] == "dispute":  # names its charge alone
-        obj = billing.retrieve("charge", str(sync.id_of(obj.get("charge"))), quick=True).object
+        try:
+            obj = billing.retrieve("charge", str(sync.id_of(obj.get("charge"))), quick=True).object
+        except billing.Missing:
+            return None
     customer = sync.id_of(obj.get("customer"))
     if customer is None and isinstance(before, dict):
         customer = sync.id_of(before.get("customer"))
