@@ -25,7 +25,7 @@ def violations(call: Call, answer: Answer) -> list[str]:
             form.pop("payment_method_data", None)
         allowed = STRIPE_JS_PARAMS if publishable else ()
         found += request_violations(call.method, call.path, form, allow=allowed)
-    if call.path.startswith("/v1/events"):  # an event's object stays as it was then: to ask for more of it is passed over
+    if call.path.startswith("/v1/events"):  # an event's object is as it was then: asking for more is passed over
         found = [violation for violation in found if not violation.endswith("cannot be expanded")]
     found = [violation for violation in found if not violation.endswith(RECORDED)]
     return [f"{call.method} {call.path} ({answer.status}): {violation}" for violation in found]
