@@ -1,6 +1,7 @@
 """The sandbox as a Flask app and as a process."""
 
 import json
+import re
 import socket
 import time
 from collections import deque
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, abort, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from sandbox import API_VERSION, forms, wire
@@ -26,6 +27,8 @@ from sandbox.world import Caller, World
 
 MAX_BODY = 1024 * 1024
 LOGGED_REQUESTS = 10_000
+OWN_HOSTS = ("localhost", "127.0.0.1")
+OWN_PAGES = re.compile(rf"https?://({'|'.join(map(re.escape, OWN_HOSTS))})(:\d+)?")
 RESET_WAITS = 5.0  # seconds for a delivery that is under way
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -113,6 +116,7 @@ def create_sandbox(
     """
     app = Flask("sandbox")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config["TRUSTED_HOSTS"] = list(OWN_HOSTS)  # a stranger's name may have been made to lead here
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["sandbox"] = Sandbox(state, Targets(tuple(forward_to), tuple(events)), say, check)
     from sandbox.browser import browser
@@ -127,11 +131,18 @@ def create_sandbox(
     app.register_blueprint(browser)
     app.register_blueprint(portal)
     app.url_map.merge_slashes = False
+    app.before_request(_refuse_strangers)
     app.before_request(_read_body)
     app.register_error_handler(HTTPException, _as_stripe_says_it)
     app.add_url_rule("/v1", view_func=v1, methods=METHODS, endpoint="v1_root", defaults={"rest": ""})
     app.add_url_rule("/v1/<path:rest>", view_func=v1, methods=METHODS, strict_slashes=False)
     return app
+
+
+def _refuse_strangers() -> None:
+    """The keys are no secret, so no page but those of this machine may use them in somebody's browser."""
+    if request.origin is not None and not OWN_PAGES.fullmatch(request.origin):
+        abort(403, f"The sandbox answers pages of {' and '.join(OWN_HOSTS)} only, not of {request.origin}")
 
 
 def _read_body() -> None:

@@ -109,6 +109,27 @@ def test_preflight_of_a_browser_is_answered(sandbox: SandboxProcess) -> None:
     assert "POST" in headers["access-control-allow-methods"]
 
 
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost.evil.example:4242"},
+        {"Origin": "http://["},
+        {"Host": "evil.example"},  # a name that was made to lead to this machine
+    ],
+)
+def test_pages_of_other_sites_are_refused(sandbox: SandboxProcess, stranger: dict[str, str]) -> None:
+    """Everybody knows the keys, so no site may use them in a developer's browser. The shop's own pages may."""
+    for path in ("/v1/customers", "/_sandbox/reset", "/advance", "/elements/payment"):
+        for method, body in (("POST", ""), ("GET", None)):
+            status, _, text = sandbox.request(method, path, body, BEARER | FORM | stranger)
+            assert (status in (400, 403), "Traceback" in text) == (True, False), path
+    assert sandbox.client.v1.customers.list({}).data == []
+    own = {"Origin": "http://localhost:4242"}
+    assert sandbox.request("GET", "/v1/customers", headers=BEARER | own)[0] == 200
+
+
 def test_answers_are_pretty_printed_with_ordered_keys(sandbox: SandboxProcess) -> None:
     """id and object first, then the alphabet; two blanks; UTF-8 as it is."""
     _, _, text = sandbox.request("POST", "/v1/customers", "name=Zo%C3%AB", BEARER | FORM)
