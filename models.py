@@ -194,7 +194,8 @@ class Checkout(Base):
     currency: Mapped[str] = mapped_column(sa.String(3))
     state: Mapped[str] = mapped_column(sa.String(10))  # creating | open | closed
     subscription_id: Mapped[str | None] = mapped_column(Id, index=True)
-    started_at: Mapped[int] = mapped_column(Instant)  # by the wall clock
+    started_at: Mapped[int] = mapped_column(Instant)  # by the wall clock; the age of the key
+    asked_at: Mapped[int] = mapped_column(Instant)  # when the creation was last asked for
     params: Mapped[dict[str, Any]] = mapped_column(sa.JSON)  # sent again word for word when the answer got lost
 
 

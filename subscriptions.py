@@ -127,11 +127,12 @@ def _same_currency(customer: Customer, plan: Plan) -> None:
 def _go_on(user: User, customer: Customer, plan: Plan, row: Checkout | None) -> Attempt | None:
     """One step from where the attempt is; None means that it moved, and the next look decides."""
     if row is not None and row.state == "creating":
-        age = clock.wall() - row.started_at
-        if age < PATIENCE:
+        now = clock.wall()
+        if now - row.asked_at < PATIENCE:
             raise in_progress()
-        if (row.price_id, row.currency) == (plan.price_id, plan.currency) and age < REPEATABLE:
-            if _move(row, started_at=clock.wall()):  # others wait again while this one asks
+        same = (row.price_id, row.currency) == (plan.price_id, plan.currency)
+        if same and now - row.started_at < REPEATABLE:
+            if _move(row, asked_at=now):  # others wait again while this one asks
                 _create(row.user_id, row.attempt, row.params, customer, repeated=True)
             return None
     if row is not None and row.state == "open" and row.subscription_id:
@@ -356,10 +357,12 @@ def _checkout_of(subscription_id: str) -> int | None:
 
 def _take(user: User, row: Checkout | None, plan: Plan, **values: Any) -> bool:
     """Put a new state in the place of `row`, unless somebody else was faster."""
+    now = clock.wall()
     new = {
         "price_id": plan.price_id,
         "currency": plan.currency,
-        "started_at": clock.wall(),
+        "started_at": now,
+        "asked_at": now,
         "attempt": operations.new_id(),
         "subscription_id": None,
         "params": {},
@@ -375,7 +378,7 @@ def _move(row: Checkout, **values: Any) -> bool:
         Checkout.user_id == row.user_id,
         Checkout.attempt == row.attempt,
         Checkout.state == row.state,
-        Checkout.started_at == row.started_at,
+        Checkout.asked_at == row.asked_at,
     )
     return _execute(sa.update(Checkout).where(*same).values(values))
 

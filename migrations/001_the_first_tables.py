@@ -325,6 +325,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("subscription_id", sa.String(length=255), nullable=True),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
         sa.Column("params", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_checkouts_user_id")),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_checkouts")),

@@ -153,7 +153,7 @@ def test_an_old_answer_that_a_key_brings_back_takes_nobodys_access(alice, shop):
     shop.sandbox.control("DELETE", "faults")
     pay(shop.sandbox, shop.sandbox.client.v1.payment_intents.list().data[0].client_secret)
     shop.settle()
-    set_checkout(shop, started_at=clock.wall() - subscriptions.PATIENCE)
+    set_checkout(shop, asked_at=clock.wall() - subscriptions.PATIENCE)
     shop.sandbox.fault(method="GET", path="^/v1/subscriptions/", status=500, times=9)
 
     assert alice.send("/create-subscription", lookupKey="premium_monthly").status_code == 503
@@ -219,7 +219,7 @@ def test_an_answer_that_comes_late_but_before_another_plan_is_begun_counts(alice
     alice.subscribe("basic_monthly")
     (made,) = alive(shop)
     set_checkout(
-        shop, state="creating", subscription_id=None, started_at=clock.wall() - subscriptions.PATIENCE, attempt="slow"
+        shop, state="creating", subscription_id=None, asked_at=clock.wall() - subscriptions.PATIENCE, attempt="slow"
     )
     shop.sandbox.client.v1.subscriptions.cancel(made.id)
     slow = []
@@ -243,7 +243,7 @@ def test_of_two_that_ask_for_a_lost_answer_again_one_waits(alice, shop, mocker):
     shop.sandbox.fault(method="POST", path="^/v1/subscriptions$", status=500, times=9, when="after")
     alice.send("/create-subscription", lookupKey="premium_monthly")
     shop.sandbox.control("DELETE", "faults")
-    set_checkout(shop, started_at=clock.wall() - subscriptions.PATIENCE)
+    set_checkout(shop, asked_at=clock.wall() - subscriptions.PATIENCE)
     create = billing.create_subscription
     others: list[Any] = []
 

@@ -37,6 +37,12 @@ def set_checkout(shop, **values):
         tx.execute(sa.update(Checkout).values(values))
 
 
+def age_key(shop, seconds, **values):
+    """Let the key have been made so long ago, and nobody be asking with it now."""
+    now = clock.wall()
+    set_checkout(shop, started_at=now - seconds, asked_at=now - subscriptions.PATIENCE, **values)
+
+
 # --- asking again
 
 
@@ -81,7 +87,7 @@ def test_while_one_is_being_created_the_next_waits(shop):
     """409 with Retry-After: the page asks again."""
     alice = shop.member()
     alice.subscribe()
-    set_checkout(shop, state="creating", started_at=clock.wall())
+    set_checkout(shop, state="creating", asked_at=clock.wall())
 
     answer = alice.send("/create-subscription", lookupKey="premium_monthly")
 
@@ -94,7 +100,7 @@ def test_waiting_for_ones_own_order_is_not_limited(shop):
     """The page asks again for a minute, in each tab; who pays is not locked out for that."""
     alice = shop.member()
     alice.subscribe()
-    set_checkout(shop, state="creating", started_at=clock.wall())
+    set_checkout(shop, state="creating", asked_at=clock.wall())
 
     answers = [alice.send("/create-subscription", lookupKey="premium_monthly") for _ in range(4)]
 
@@ -115,7 +121,7 @@ def test_an_answer_that_got_lost_is_asked_for_again_with_the_same_key(shop):
     shop.sandbox.control("DELETE", "faults")
     assert refusal(alice.send("/create-subscription", lookupKey="premium_monthly")) == (409, "attempt_in_progress")
 
-    set_checkout(shop, started_at=clock.wall() - subscriptions.PATIENCE)
+    set_checkout(shop, asked_at=clock.wall() - subscriptions.PATIENCE)
     attempt = alice.subscribe()
 
     assert [one.id for one in alive(shop)] == [attempt["subscriptionId"]]
@@ -128,7 +134,7 @@ def test_a_lost_attempt_of_another_plan_is_found_at_stripe_and_replaced(shop):
     shop.sandbox.fault(method="POST", path="^/v1/subscriptions$", status=500, times=9, when="after")
     alice.send("/create-subscription", lookupKey="basic_monthly")
     shop.sandbox.control("DELETE", "faults")
-    set_checkout(shop, started_at=clock.wall() - subscriptions.PATIENCE)
+    set_checkout(shop, asked_at=clock.wall() - subscriptions.PATIENCE)
 
     attempt = alice.subscribe("premium_monthly")
 
@@ -143,10 +149,30 @@ def test_a_key_that_stripe_may_have_forgotten_is_not_used_again(shop):
     """After 20 hours Stripe is asked what there is."""
     alice = shop.member()
     first = alice.subscribe()
-    set_checkout(shop, state="creating", subscription_id=None, started_at=clock.wall() - subscriptions.REPEATABLE)
+    age_key(shop, subscriptions.REPEATABLE, state="creating", subscription_id=None)
 
     assert alice.subscribe()["subscriptionId"] == first["subscriptionId"]
     assert len(shop.calls(*CREATE)) == 1
+
+
+def test_using_a_key_again_does_not_make_it_younger(shop):
+    """Asked for again and again while answers get lost: a day after the first time the key means nothing."""
+    alice = shop.member()
+    shop.sandbox.fault(method="POST", path="^/v1/subscriptions$", status=500, times=99, when="before")
+    alice.send("/create-subscription", lookupKey="premium_monthly")
+    (lost,) = shop.rows(Checkout)
+    age_key(shop, subscriptions.REPEATABLE - 60)
+    alice.send("/create-subscription", lookupKey="premium_monthly")
+    assert {call["idempotency_key"] for call in shop.calls(*CREATE)} == {lost["attempt"]}
+    begun = shop.rows(Checkout)[0]["started_at"]
+    age_key(shop, clock.wall() - begun + 61)
+    shop.sandbox.control("DELETE", "faults")
+    shop.sandbox.control("DELETE", "requests")
+
+    alice.subscribe()
+
+    (made,) = shop.calls(*CREATE)
+    assert made["idempotency_key"] != lost["attempt"]
 
 
 def test_a_definite_no_closes_the_attempt_at_once(shop):
