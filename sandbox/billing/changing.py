@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from sandbox.billing import drafting, ending, invoicing, lines, opening, prorating, renewing, subscribing, waiting
+from sandbox.billing import (
+    drafting,
+    ending,
+    invoicing,
+    lines,
+    opening,
+    prorating,
+    renewing,
+    subscribing,
+    usage,
+    waiting,
+)
 from sandbox.billing.bills import Bill
 from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
@@ -203,11 +214,15 @@ def _alter(
     changes = checked_item(world, wish, where) if price else {}
     if changes:
         check_currency(world.get("price", changes["price"]), subscription["currency"], where)
-    if "quantity" in wish:
-        changes["quantity"] = checked_quantity(wish["quantity"], f"{where}[quantity]")
+    elif "quantity" in wish:
+        param = f"{where}[quantity]"
+        changes["quantity"] = checked_quantity(world.get("price", item["price"]), wish["quantity"], param)
     changes["metadata"] = merge_metadata(item["metadata"], wish.get("metadata", {}))
     same = all(item[name] == changes[name] for name in ("price", "quantity") if name in changes)
     made = [] if same else prorating.credits(world, subscription, item, at)
+    if changes.get("price", item["price"]) != item["price"]:
+        flexible = subscription["billing_mode"]["type"] == "flexible"
+        usage.price_changes(item, world.now(subscription["customer"]), keep=flexible)
     item.update(changes)
     set_extras(world, subscription, item, wish, where)
     if same:
@@ -231,7 +246,8 @@ def _add(world: World, subscription: Document, wish: dict[str, Any], where: str,
 
 def _remove(world: World, subscription: Document, item: Document, at: int) -> list[Line]:
     made = prorating.credits(world, subscription, item, at)
-    made += renewing.usage_until(world, subscription, item, world.now(subscription["customer"]))
+    if subscription["billing_mode"]["type"] == "flexible":
+        made += renewing.usage_until(world, subscription, item, world.now(subscription["customer"]))
     item["deleted"] = True
     world.save(item)
     return made

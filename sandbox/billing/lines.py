@@ -15,30 +15,31 @@ def for_period(world: World, subscription: Document, item: Document) -> list[Lin
     """The lines that charge an item's current period: the whole of one, or the part of it that there is."""
     from sandbox.billing import prorating  # whose lines are these
 
-    price, currency = world.get("price", item["price"]), subscription["currency"]
-    if price["recurring"]["usage_type"] == "metered":
+    if is_metered(world, item):
         return []  # billed when the period is over
     span = item["current_period_start"], item["current_period_end"]
     if span != natural_period(world, subscription, item, span[0]):
         return [prorating.part(world, subscription, item, span)]
-    return [
-        _line(world, subscription, item, part.amount, f"{_counted(world, price, part.quantity)} {part.text}")
-        | {"quantity": part.quantity, "unit_amount_decimal": decimal(part.unit_amount)}
-        for part in pricing.parts(price, item["quantity"], currency)
-    ]
+    return _for_quantity(world, subscription, item, item["quantity"], span)
 
 
 def for_usage(world: World, subscription: Document, item: Document, span: tuple[int, int]) -> list[Line]:
     """The lines that charge what was used of a metered item in a time that is over."""
-    price = world.get("price", item["price"])
-    if price["recurring"]["usage_type"] != "metered":
-        return []
-    used = usage.usage_of(world, item, span)
-    return [
-        _line(world, subscription, item, part.amount, f"{_counted(world, price, part.quantity)} {part.text}")
-        | {"quantity": part.quantity, "period": _period(span), "unit_amount_decimal": decimal(part.unit_amount)}
-        for part in pricing.parts(price, used, subscription["currency"])
-    ]
+    made = []
+    for priced, stretch in usage.stretches(item, span):
+        if is_metered(world, priced):
+            made += _for_quantity(world, subscription, priced, usage.usage_of(world, priced, stretch), stretch)
+    return made
+
+
+def for_no_usage(world: World, subscription: Document, item: Document) -> list[Line]:
+    """The line of nothing with which classic billing begins a metered item."""
+    span = item["current_period_start"], item["current_period_end"]
+    return _for_quantity(world, subscription, item, 0, span)[:1]
+
+
+def is_metered(world: World, item: Document) -> bool:
+    return bool(world.get("price", item["price"])["recurring"]["usage_type"] == "metered")
 
 
 def for_trial(world: World, subscription: Document, item: Document) -> list[Line]:
@@ -184,6 +185,18 @@ def _line(world: World, subscription: Document, item: Document, amount: Decimal,
         "subscription_item": item["id"],
         "tax_rates": item["tax_rates"],
     }
+
+
+def _for_quantity(
+    world: World, subscription: Document, item: Document, quantity: int, span: tuple[int, int]
+) -> list[Line]:
+    """A line for each part of what a quantity costs for a whole period."""
+    price = world.get("price", item["price"])
+    return [
+        _line(world, subscription, item, part.amount, f"{_counted(world, price, part.quantity)} {part.text}")
+        | {"quantity": part.quantity, "period": _period(span), "unit_amount_decimal": decimal(part.unit_amount)}
+        for part in pricing.parts(price, quantity, subscription["currency"])
+    ]
 
 
 def _period(span: tuple[int, int]) -> dict[str, int]:

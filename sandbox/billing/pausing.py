@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from sandbox.billing import changing, invoicing, pending, periods, prorating, subscribing
+from sandbox.billing import changing, invoicing, pending, periods, prorating, renewing, subscribing, usage
 from sandbox.billing.bills import Bill
+from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
 from sandbox.jobs import job
 from sandbox.store import Document
@@ -22,13 +23,7 @@ def pause(world: World, subscription: Document, params: dict[str, Any]) -> None:
         raise StripeError(f"A subscription with the status {subscription['status']} cannot be paused.")
     if subscription["pending_update"]:
         pending.expire(world, subscription)
-    now = world.now(subscription["customer"])
-    unused_from = ((params.get("bill_for") or {}).get("unused_time_from") or {}).get("type", "now")
-    made = []
-    if unused_from != "none" and subscription["status"] != "trialing":
-        for item in subscribing.items_of(world, subscription):
-            at = now if unused_from == "now" else item["current_period_start"]
-            made += prorating.credits(world, subscription, item, at)
+    made = _outstanding(world, subscription, params.get("bill_for") or {})
     at_once = params.get("invoicing_behavior") == "invoice" and bool(made)
     invoice = changing.draft(world, subscription, Bill(prorations=made, at_once=at_once))
     if invoice:
@@ -38,6 +33,24 @@ def pause(world: World, subscription: Document, params: dict[str, Any]) -> None:
     if invoice:
         world.emit("invoice.created", invoice)
         invoicing.finalize(world, invoice)
+
+
+def _outstanding(world: World, subscription: Document, asked: dict[str, Any]) -> list[Line]:
+    """The lines for time that is not used any more and for usage up to now."""
+    if subscription["status"] == "trialing":
+        return []
+    now, made = world.now(subscription["customer"]), []
+    unused_from = (asked.get("unused_time_from") or {}).get("type", "now")
+    used_through = (asked.get("outstanding_usage_through") or {}).get("type", "now")
+    for item in subscribing.items_of(world, subscription):
+        if unused_from != "none":
+            at = now if unused_from == "now" else item["current_period_start"]
+            made += prorating.credits(world, subscription, item, at)
+        if used_through == "now":
+            made += renewing.usage_until(world, subscription, item, now)
+            usage.settled(item, now)
+            world.save(item)
+    return made
 
 
 def pause_now(world: World, subscription: Document, why: str) -> None:

@@ -19,7 +19,7 @@ def credits(world: World, subscription: Document, item: Document, at: int) -> li
     Flexible billing gives back what was really debited for it, classic what it would cost now.
     """
     end = item["current_period_end"]
-    if at >= end or _is_metered(world, item):
+    if at >= end or lines.is_metered(world, item):
         return []
     if subscription["billing_mode"]["type"] == "classic":
         start, natural_end = lines.natural_period(world, subscription, item, at)
@@ -40,7 +40,7 @@ def credits(world: World, subscription: Document, item: Document, at: int) -> li
 def debit(world: World, subscription: Document, item: Document, at: int) -> list[Line]:
     """The line that charges the time from `at` to the end of the item's period."""
     end = item["current_period_end"]
-    if at >= end or _is_metered(world, item):
+    if at >= end or lines.is_metered(world, item):
         return []
     return [part(world, subscription, item, (at, end))]
 
@@ -126,7 +126,3 @@ def _where_debited(world: World, subscription: Document, item: Document, at: int
     return next(
         (where for _, where in _debits(world, subscription, item, at)), {"invoice": "", "invoice_line_items": []}
     )
-
-
-def _is_metered(world: World, item: Document) -> bool:
-    return bool(world.get("price", item["price"])["recurring"]["usage_type"] == "metered")

@@ -41,11 +41,8 @@ def _checked(world: World, wish: dict[str, Any], where: str) -> Line:
         if not price["active"]:
             text = "The price specified is inactive. This field only accepts active prices."
             raise StripeError(text, param=f"{where}[price]")
-    quantity = subscription_items.checked_quantity(wish.get("quantity", 1), f"{where}[quantity]")
     metered = price["recurring"] and price["recurring"]["usage_type"] == "metered"
-    if metered and "quantity" in wish:
-        text = "You cannot set the quantity of a metered price: it is what was used."
-        raise StripeError(text, param=f"{where}[quantity]")
+    quantity = subscription_items.checked_quantity(price, wish.get("quantity"), f"{where}[quantity]")
     amount = 0 if metered else money.rounded(pricing.amount(price, quantity, price["currency"]))
     return {"id": world.new_id("li"), "amount": amount, "price": price["id"], "quantity": quantity}
 

@@ -76,7 +76,7 @@ def start(world: World, subscription: Document, params: dict[str, Any]) -> None:
 def first_invoice(world: World, subscription: Document, params: dict[str, Any]) -> Document | None:
     """Draft what a new subscription costs: time that is already over, its first period, and what is added to it.
 
-    None when its first period is free because it is only a part of one and is not to be prorated.
+    None when that is nothing: of metered items, and of a part of a period that is not to be prorated.
     """
     now, free = subscription["created"], params.get("proration_behavior") == "none"
     pending = waiting.items(world, subscription)
@@ -86,8 +86,9 @@ def first_invoice(world: World, subscription: Document, params: dict[str, Any]) 
             charged += _elapsed(world, subscription, item)
         made = lines_for(world, subscription, item)
         charged += [line for line in made if not (free and line["proration"])]
-    metered_only = not charged and not free
-    if not charged and not metered_only:
+        if not made and subscription["billing_mode"]["type"] == "classic":
+            charged += lines.for_no_usage(world, subscription, item)
+    if not charged:
         return None
     invoice = drafting.draft(world, subscription, charged, "subscription_create", (now, now))
     waiting.put_on(world, pending, invoice)

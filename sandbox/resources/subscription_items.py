@@ -131,12 +131,9 @@ def checked_item(world: World, given: dict[str, Any], where: str) -> dict[str, A
     if price["recurring"] is None:
         text = "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`."
         raise StripeError(text, param=f"{where}[{name}]")
-    if "quantity" in given and price["recurring"]["usage_type"] == "metered":
-        text = "You cannot set the quantity of a metered price: it is what was used."
-        raise StripeError(text, param=f"{where}[quantity]")
     return {
         "price": price["id"],
-        "quantity": checked_quantity(given.get("quantity", 1), f"{where}[quantity]"),
+        "quantity": checked_quantity(price, given.get("quantity"), f"{where}[quantity]"),
         "metadata": merge_metadata({}, given.get("metadata")),
     }
 
@@ -158,7 +155,13 @@ def set_extras(world: World, subscription: Document, item: Document, wish: dict[
         world.save(item)
 
 
-def checked_quantity(quantity: int, param: str) -> int:
+def checked_quantity(price: Document, quantity: int | None, param: str) -> int:
+    """How many were asked for: 1 unless told. Raises Stripe's error for less than none, and for any of metered ones."""
+    if quantity is None:
+        return 1
+    if price["recurring"] and price["recurring"]["usage_type"] == "metered":
+        text = "You cannot set the quantity of a metered price: it is what was used."
+        raise StripeError(text, param=param)
     if quantity < 0:
         text = "This value must be greater than or equal to 0."
         raise StripeError(text, code="parameter_invalid_integer", param=param)

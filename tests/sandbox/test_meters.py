@@ -93,6 +93,89 @@ def test_usage_is_billed_when_its_period_is_over(sandbox: SandboxProcess, stripe
     }
 
 
+@pytest.mark.parametrize(("mode", "first"), [("flexible", None), ("classic", [(0, 0)])])
+def test_metered_items_alone_begin_with_nothing_to_charge(
+    stripe_api: Any, mode: str, first: list[tuple[int, int]] | None
+) -> None:
+    """Flexible billing then makes no invoice; classic billing one with a line of nothing."""
+    price = metered(stripe_api, meter(stripe_api).id)
+    params = {"customer": customer_with(stripe_api).id, "items": [{"price": price.id}], "billing_mode": {"type": mode}}
+    subscription = stripe_api.subscriptions.create(params | {"expand": ["latest_invoice"]})
+    assert subscription.status == "active"
+    invoice: Any = subscription.latest_invoice
+    assert (invoice and [(line.amount, line.quantity) for line in invoice.lines]) == first
+    beside = {"items": [{"price": price.id}, {"price": monthly(stripe_api).id}], "expand": ["latest_invoice"]}
+    both: Any = stripe_api.subscriptions.create(params | beside).latest_invoice
+    assert sorted(line.amount for line in both.lines) == [0, 500][mode == "flexible" :]
+
+
+@pytest.mark.parametrize(("mode", "total"), [("flexible", 10 * 3 + 4 * 8), ("classic", 4 * 8)])
+@pytest.mark.parametrize("behaviour", ["create_prorations", "none"])
+def test_usage_before_a_change_of_price(
+    sandbox: SandboxProcess, stripe_api: Any, mode: str, total: int, behaviour: str
+) -> None:
+    """In flexible billing it costs what it did when it was used; in classic billing it is let go."""
+    counts, customer = meter(stripe_api), customer_with(stripe_api).id
+    items = [{"price": metered(stripe_api, counts.id).id}]
+    params = {"customer": customer, "items": items, "billing_mode": {"type": mode}}
+    subscription = stripe_api.subscriptions.create(params)
+    item, dearer = subscription["items"].data[0], metered(stripe_api, counts.id, unit_amount=8)
+    use(stripe_api, customer, 10)
+    sandbox.advance(days=5)
+    change = {"items": [{"id": item.id, "price": dearer.id}], "proration_behavior": behaviour}
+    stripe_api.subscriptions.update(subscription.id, change)
+    use(stripe_api, customer, 4, timestamp=sandbox.now() + 60)
+    sandbox.advance_to(item.current_period_end + 2 * HOUR)
+    renewal = stripe_api.invoices.list({"subscription": subscription.id}).data[0]
+    assert (renewal.billing_reason, renewal.total) == ("subscription_cycle", total)
+    use(stripe_api, customer, 1)
+    sandbox.advance(days=31)
+    assert stripe_api.invoices.list({"subscription": subscription.id}).data[0].total == 8
+
+
+@pytest.mark.parametrize(
+    ("mode", "behaviour", "waiting"),
+    [("flexible", "create_prorations", [30]), ("flexible", "none", []), ("classic", "create_prorations", [])],
+)
+def test_usage_of_an_item_that_is_removed(
+    sandbox: SandboxProcess, stripe_api: Any, mode: str, behaviour: str, waiting: list[int]
+) -> None:
+    """Flexible billing charges it with the next invoice unless nothing is prorated; classic billing lets it go."""
+    counts, customer = meter(stripe_api), customer_with(stripe_api).id
+    prices = metered(stripe_api, counts.id), monthly(stripe_api)
+    items = [{"price": price.id} for price in prices]
+    params = {"customer": customer, "items": items, "billing_mode": {"type": mode}}
+    subscription = stripe_api.subscriptions.create(params)
+    use(stripe_api, customer, 10)
+    sandbox.advance(days=5)
+    gone = next(item for item in subscription["items"].data if item.price.id == prices[0].id)
+    stripe_api.subscription_items.delete(gone.id, {"proration_behavior": behaviour})
+    pending = stripe_api.invoice_items.list({"customer": customer, "pending": True})
+    assert [item.amount for item in pending] == waiting
+
+
+@pytest.mark.parametrize(("through", "at_pause", "later"), [("now", [15], 6), ("none", [], 15 + 6)])
+def test_usage_before_a_pause(
+    sandbox: SandboxProcess, stripe_api: Any, through: str, at_pause: list[int], later: int
+) -> None:
+    """Is charged with it unless it is to wait; never twice."""
+    counts, customer = meter(stripe_api), customer_with(stripe_api).id
+    price = metered(stripe_api, counts.id)
+    subscription = stripe_api.subscriptions.create({"customer": customer, "items": [{"price": price.id}]})
+    use(stripe_api, customer, 5)
+    sandbox.advance(days=5)
+    wish: Any = {} if through == "now" else {"bill_for": {"outstanding_usage_through": {"type": through}}}
+    stripe_api.subscriptions.pause(subscription.id, {"type": "subscription", **wish})
+    pending = stripe_api.invoice_items.list({"customer": customer, "pending": True})
+    assert [item.amount for item in pending] == at_pause
+    sandbox.advance(days=2)
+    stripe_api.subscriptions.resume(subscription.id, {"billing_cycle_anchor": {"type": "unchanged"}})
+    use(stripe_api, customer, 2)
+    sandbox.advance_to(subscription["items"].data[0].current_period_end + 2 * HOUR)
+    renewal = stripe_api.invoices.list({"subscription": subscription.id}).data[0]
+    assert renewal.total == sum(at_pause) + later
+
+
 def test_an_event_taken_back_is_not_billed(sandbox: SandboxProcess, stripe_api: Any) -> None:
     """Within a day, by its identifier."""
     made, customer = meter(stripe_api), customer_with(stripe_api).id
@@ -164,13 +247,20 @@ def test_a_meter_has_a_life(sandbox: SandboxProcess, stripe_api: Any) -> None:
 
 def test_a_metered_price_needs_a_meter_and_takes_no_quantity(stripe_api: Any) -> None:
     """And a licensed one has none."""
-    made, customer = meter(stripe_api), customer_with(stripe_api).id
-    price = metered(stripe_api, made.id)
-    assert (price.recurring.usage_type, price.recurring.meter) == ("metered", made.id)
+    counts, customer = meter(stripe_api), customer_with(stripe_api).id
+    price = metered(stripe_api, counts.id)
+    assert (price.recurring.usage_type, price.recurring.meter) == ("metered", counts.id)
     item = {"price": price.id, "quantity": 2}
     error = refused(stripe_api.subscriptions.create, {"customer": customer, "items": [item]})
     assert error.param == "items[0][quantity]"
-    for recurring, code in (({"usage_type": "metered"}, "parameter_missing"), ({"meter": made.id}, None)):
+    made = stripe_api.subscriptions.create({"customer": customer, "items": [{"price": price.id}]})
+    own = made["items"].data[0].id
+    for call, id, params in (
+        (stripe_api.subscriptions.update, made.id, {"items": [{"id": own, "quantity": 2}]}),
+        (stripe_api.subscription_items.update, own, {"quantity": 2}),
+    ):
+        assert refused(call, id, params).param == "items[0][quantity]"
+    for recurring, code in (({"usage_type": "metered"}, "parameter_missing"), ({"meter": counts.id}, None)):
         error = refused(lambda r: monthly(stripe_api, recurring={"interval": "month", **r}), recurring)
         assert (error.code, error.param) == (code, "recurring[meter]")
 
