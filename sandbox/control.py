@@ -3,20 +3,20 @@
 import json
 import random
 import re
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 
-from sandbox import events
+from sandbox import cards, events
 from sandbox.billing import dunning
 from sandbox.ids import random_text
 from sandbox.server import Sandbox
+from sandbox.store import LAST_ROW
 from sandbox.world import Caller
 
 control = Blueprint("control", __name__, url_prefix="/_sandbox")
 LONGEST_ROLL = 24 * 3600  # seconds
-MODES = ("deliver", "hold", "shuffle", "duplicate", "drop")
+YEARS = range(2000, 2100)  # in which a card may expire
 
 
 def _sandbox() -> Sandbox:
@@ -59,10 +59,13 @@ def advance() -> Response:
     """Move the world's time by `seconds`, or to `to`; answers when all that falls due has been done."""
     sandbox, given = _sandbox(), _given()
     now = sandbox.clock.now()
-    to = given.get("to", now + given["seconds"] if isinstance(given.get("seconds"), int) else None)
-    if not isinstance(to, int) or to < now:
+    to = given.get("to", now + given["seconds"] if type(given.get("seconds")) is int else None)
+    if type(to) is not int or to < now:
         _refuse("`seconds` (not negative) or `to` (not in the past) is expected")
-    sandbox.advance(to)
+    try:
+        sandbox.advance(to)
+    except ValueError as problem:
+        _refuse(str(problem))
     return clock()
 
 
@@ -92,13 +95,13 @@ def set_mode() -> Response:
     """Deliver, hold back, shuffle, double or drop, from now on: events of all `types`, or of some."""
     given, targets = _given(), _sandbox().targets
     mode, types = given.get("mode"), given.get("types", ["*"])
-    if mode not in MODES or not isinstance(types, list) or not all(isinstance(type, str) for type in types):
-        _refuse(f"mode is one of {', '.join(MODES)}; types is a list")
+    if mode not in events.MODES or not isinstance(types, list) or not all(isinstance(type, str) for type in types):
+        _refuse(f"mode is one of {', '.join(events.MODES)}; types is a list")
     targets.mode, targets.disturbed = str(mode), tuple(types)
     return jsonify(mode=mode, types=types)
 
 
-@control.post("/deliveries/<int:id>/retry")
+@control.post(f"/deliveries/<int(max={LAST_ROW}):id>/retry")
 def retry(id: int) -> Response:
     """Try a delivery again at once."""
     if not _sandbox().deliveries.retry(id):
@@ -110,22 +113,20 @@ def retry(id: int) -> Response:
 def replay() -> Response:
     """Deliver once more what was recorded since an event: in order, or as `order` says (reversed, shuffled)."""
     given, sandbox = _given(), _sandbox()
-    orders: dict[str, Callable[[list[Any]], Any]] = {"recorded": list, "reversed": reversed, "shuffled": _shuffled}
-    if given.get("order", "recorded") not in orders:
-        _refuse(f"order is one of {', '.join(orders)}")
+    order, since = given.get("order", "recorded"), given.get("since", "")
+    if order not in events.ORDERS or not isinstance(since, str):
+        _refuse(f"order is one of {', '.join(events.ORDERS)}; since is an event's id")
     with sandbox.transaction(Caller()) as world:
         after = "SELECT coalesce((SELECT sequence FROM events WHERE id = ?), 0)"
-        first = world.store.db.execute(after, (given.get("since", ""),)).fetchone()[0]
+        first = world.store.db.execute(after, (since,)).fetchone()[0]
         query = "SELECT id, type FROM events WHERE sequence > ? ORDER BY sequence"
         found = world.store.db.execute(query, (first,)).fetchall()
-        for event in orders[given.get("order", "recorded")](found):
+        if order != "recorded":
+            found = found[::-1] if order == "reversed" else random.sample(found, len(found))
+        for event in found:
             for endpoint, url in events.wanted(world, event["type"]):
                 events.enqueue(world, event["id"], event["type"], endpoint, url, state="pending")
     return jsonify(replayed=len(found))
-
-
-def _shuffled(events: list[Any]) -> list[Any]:
-    return random.sample(events, len(events))
 
 
 @control.post("/webhook_endpoints/<id>/roll")
@@ -197,6 +198,10 @@ def resend(id: str) -> Response:
 def renew_card(id: str) -> Response:
     """Act as the card's network, which tells of a new expiry date (`exp_month`, `exp_year`) and `number`, if given."""
     given = _given()
+    if given.get("exp_month", 1) not in range(1, 13) or given.get("exp_year", YEARS[0]) not in YEARS:
+        _refuse("exp_month is a month, exp_year a year of four digits")
+    if "number" in given and str(given["number"]) not in cards.BY_NUMBER:
+        _refuse("number is that of a test card")
     with _sandbox().transaction(Caller()) as world:
         method = world.find(id, "payment_method")
         if method is None or method["type"] != "card" or method["customer"] is None:
@@ -221,7 +226,7 @@ def add_fault() -> Response:
 def limit_rate() -> Response:
     """Let through so many API requests `per_second`, and answer 429 to the rest; 0 for no limit."""
     per_second = _given().get("per_second")
-    if not isinstance(per_second, int) or per_second < 0:
+    if type(per_second) is not int or per_second < 0:
         _refuse("`per_second` (0 or more) is expected")
     _sandbox().faults.limit(per_second)
     return jsonify(per_second=per_second)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sandbox.world import World
 
 
+MODES = ("deliver", "hold", "shuffle", "duplicate", "drop")
+ORDERS = ("recorded", "reversed", "shuffled")  # in which what was recorded is replayed
 Follower = Callable[["World", dict[str, Any]], None]
 _followers: dict[str, list[Follower]] = {}
 

@@ -32,6 +32,17 @@ class Fault:
     when: str = "before"  # "after": the request is carried out, then its answer is replaced
     reason: str = "global-rate"  # of a 429: one of Stripe's, or "lock"
 
+    def __post_init__(self) -> None:
+        """Raises TypeError or re.error for wishes that make no sense."""
+        re.compile(self.path)
+        texts = (self.method, self.when, self.reason)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(self.drop, bool):
+            raise TypeError("method, path, when and reason are texts, drop is true or false")
+        if type(self.times) is not int or self.times < 0 or type(self.status) is not int:
+            raise TypeError("times and status are whole numbers")
+        if (self.status and not 400 <= self.status <= 599) or not isinstance(self.delay, int | float) or self.delay < 0:
+            raise TypeError("status is an error's (400 to 599), delay a number of seconds")
+
     def fits(self, method: str, path: str) -> bool:
         return self.times > 0 and self.method.upper() in ("", method) and re.search(self.path, path) is not None
 
@@ -59,9 +70,8 @@ class Faults:
         self.lately: deque[float] = deque()
 
     def add(self, **wishes: Any) -> None:
-        """Raises TypeError or re.error for wishes that make no sense."""
+        """Raises TypeError or re.error for wishes that make no sense: see Fault."""
         fault = Fault(**wishes)
-        re.compile(fault.path)
         with self.lock:
             self.faults.append(fault)
 

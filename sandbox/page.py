@@ -9,14 +9,14 @@ from flask import Blueprint, Response, abort, current_app, redirect, render_temp
 
 from sandbox import money
 from sandbox.billing import dunning, periods
+from sandbox.events import MODES
 from sandbox.server import Sandbox
-from sandbox.store import Document
+from sandbox.store import LAST_ROW, Document
 from sandbox.world import Caller, World
 
 page = Blueprint("page", __name__, template_folder="templates", static_folder="static", static_url_path="/page")
 STEPS = {"1 hour": 3600, "1 day": 86400, "7 days": 7 * 86400, "1 month": 0}  # seconds; a month is of the calendar
 SHOWN = 50  # rows of a list
-LAST = 2**62  # after every sequence
 LOOKED_THROUGH = 2000  # newest events, for those that name an object
 LISTS = {
     "customers": "customer",
@@ -90,6 +90,7 @@ def _render(template: str, world: World, **values: Any) -> str:
         account=world.account,
         lists=LISTS,
         mode=_sandbox().targets.mode,
+        modes=MODES,
         next_due=world.store.db.execute(due).fetchone(),
         now=world.now(),
         steps=STEPS,
@@ -122,7 +123,7 @@ def listing(name: str) -> Any:
     with _sandbox().transaction(Caller()) as world:
         if wanted and world.find(wanted):
             return redirect(url_for(".thing", id=wanted))
-        before = request.args.get("before", LAST, type=int)
+        before = _before()
         where, value = ("email = ?", wanted) if wanted else ("sequence < ?", before)
         kind = "customer" if wanted else kind
         found = world.select(kind, where, (value,), tail=f"ORDER BY sequence DESC LIMIT {SHOWN}")
@@ -151,7 +152,7 @@ def thing(id: str) -> str:
 @page.get("/events")
 def events() -> str:
     with _sandbox().transaction(Caller()) as world:
-        before, type = request.args.get("before", type=int), request.args.get("type", "")
+        before, type = _before(), request.args.get("type", "")
         found = _events(world, before=before, type=type)
         return _render("events", world, events=found, type=type, older=_older(found))
 
@@ -184,11 +185,14 @@ def advance() -> Any:
         to = max(now, request.form.get("to", now, type=int))
     else:
         to = periods.after(now, "month", 1, 1) if by == "1 month" else now + STEPS.get(by, 0)
-    sandbox.advance(to)
+    try:
+        sandbox.advance(to)
+    except ValueError as problem:
+        abort(400, str(problem))
     return _back()
 
 
-@page.post("/deliveries/<int:id>/retry")
+@page.post(f"/deliveries/<int(max={LAST_ROW}):id>/retry")
 def retry(id: int) -> Any:
     if not _sandbox().deliveries.retry(id):
         abort(404)
@@ -222,8 +226,6 @@ def set_settings() -> Any:
 @page.post("/mode")
 def set_mode() -> Any:
     """How deliveries are disturbed; what was held goes once they no longer are."""
-    from sandbox.control import MODES
-
     mode = request.form.get("mode", "")
     if mode not in MODES:
         abort(400)
@@ -254,6 +256,11 @@ def _events(world: World, *, before: int | None = None, type: str = "", naming: 
         event |= {"sequence": row["sequence"], "deliveries": _deliveries(world, "event = ?", (event["id"],))}
         found.append(event)
     return found
+
+
+def _before() -> int:
+    """Where the list of the address begins: at the newest unless told."""
+    return min(request.args.get("before", LAST_ROW, type=int), LAST_ROW)
 
 
 def _older(found: list[dict[str, Any]]) -> int | None:

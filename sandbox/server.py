@@ -29,6 +29,7 @@ MAX_BODY = 1024 * 1024
 LOGGED_REQUESTS = 10_000
 OWN_HOSTS = ("localhost", "127.0.0.1")
 OWN_PAGES = re.compile(rf"https?://({'|'.join(map(re.escape, OWN_HOSTS))})(:\d+)?")
+LONGEST_ADVANCE = 10 * 366 * 86400  # seconds at once: far enough for any story, near enough to come to an end
 RESET_WAITS = 5.0  # seconds for a delivery that is under way
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -81,7 +82,9 @@ class Sandbox:
         self.deliveries.idle(RESET_WAITS)
 
     def advance(self, to: int) -> None:
-        """Move the world's time to `to`, and let happen what falls due on the way."""
+        """Move the world's time to `to`, let happen what falls due on the way. Raises ValueError if it is too far."""
+        if to > self.clock.now() + LONGEST_ADVANCE:
+            raise ValueError("the clock moves by ten years at once at most")
         self.jobs.advance(to)
         self.jobs.changed.set()
         self.deliveries.wake()

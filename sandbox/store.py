@@ -12,6 +12,7 @@ from sandbox.ids import random_text
 
 # What objects are looked up and filtered by; a document's own field of that name fills the column.
 INDEXED = ("customer", "subscription", "invoice", "payment_intent", "product", "email", "lookup_key")
+LAST_ROW = 2**62  # after every sequence, and every other number of a row
 COLUMNS = (*INDEXED, "status")  # too many share a status for an index to be of use
 
 SCHEMA = f"""

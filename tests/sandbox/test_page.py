@@ -43,6 +43,8 @@ def test_everything_is_listed_and_leads_on(sandbox: SandboxProcess, subscription
     assert f'<a href="/objects/{subscription.id}">{subscription.id}</a>' in shown
     for path in ("/objects/cus_nothing", "/events/evt_nothing", "/nothing"):
         assert sandbox.request("GET", path)[0] == 404
+    for path in ("/customers?before=x", f"/events?before={'9' * 30}&type=%5B", "/customers?q=%00%ff"):
+        assert sandbox.request("GET", path)[0] == 200
 
 
 def test_objects_are_found_by_id_and_customers_by_address(sandbox: SandboxProcess, subscription: Any) -> None:
@@ -73,6 +75,7 @@ def test_clock_goes_to_what_is_next(sandbox: SandboxProcess, subscription: Any) 
     send(sandbox, "/advance", by="next", to=str(ends))
     assert sandbox.now() in (ends, ends + 1)
     assert "finalize invoice" in page(sandbox, "/")
+    assert send(sandbox, "/advance", by="next", to="9" * 15) == 400
 
 
 def test_delivery_is_sent_again_by_its_button(sandbox: SandboxProcess, endpoint: Any, receiver: Receiver) -> None:
@@ -85,6 +88,7 @@ def test_delivery_is_sent_again_by_its_button(sandbox: SandboxProcess, endpoint:
     sandbox.idle()
     assert "[200]" in page(sandbox, "/deliveries")
     assert send(sandbox, "/deliveries/4711/retry") == 404
+    assert send(sandbox, f"/deliveries/{'9' * 30}/retry") == 404
 
 
 def test_events_are_held_back_and_let_go(sandbox: SandboxProcess, endpoint: Any, receiver: Receiver) -> None:

@@ -82,7 +82,15 @@ def test_commands_reach_a_running_sandbox(sandbox: SandboxProcess, receiver: Rec
     ("arguments", "code", "says"),
     [
         (("advance", "soon"), 2, "is not a time span"),
+        (("advance", "1.5d"), 2, "'1.5d' is not a time span; 31d, 12h, 90m, 10s and 1d12h are"),
         (("advance", "1d", "--url", "http://127.0.0.1:9"), 1, "no sandbox answers at http://127.0.0.1:9"),
+        (("advance", "1d", "--url", "127.0.0.1:9"), 1, "no sandbox answers at http://127.0.0.1:9"),
+        (("advance", "1d", "--url", "http://127.0.0.1:x"), 2, "is not an address such as http://127.0.0.1:12111"),
+        (("trigger",), 2, "Missing argument 'EVENT'"),
+        (("deliveries", "lose"), 2, "is not one of 'deliver', 'hold', 'shuffle', 'duplicate', 'drop'"),
+        (("serve", "--port", "99999"), 2, "99999 is not in the range 0<=x<=65535"),
+        (("serve", "--port", "0", "--state", str(ROOT)), 1, "cannot keep its state in"),
+        (("serve", "--port", "0", "--state", __file__), 1, "file is not a database"),
         (("nonsense",), 2, "No such command"),
         (("listen",), 2, "--print-secret"),
     ],
@@ -97,7 +105,30 @@ def test_wrong_commands_say_what_is_wrong(arguments: tuple[str, ...], code: int,
 def test_help_names_the_commands() -> None:
     told = run("--help")
     assert told.returncode == 0
-    assert all(name in told.stdout for name in ("serve", "listen", "advance", "events"))
+    assert all(name in told.stdout for name in ("serve", "listen", "advance", "deliveries", "events", "trigger"))
+
+
+def test_commands_disturb_deliveries(sandbox: SandboxProcess, endpoint: Any, receiver: Receiver) -> None:
+    """Held back, let go, replayed in another order."""
+    assert run("deliveries", "hold", "--types", "customer.*", "--url", sandbox.url).returncode == 0
+    monthly(sandbox.client.v1)
+    sandbox.client.v1.customers.create({})
+    sandbox.idle()
+    assert receiver.types() == ["product.created", "price.created"]
+    assert "let go: 1" in run("deliveries", "deliver", "--url", sandbox.url).stdout
+    sandbox.idle()
+    assert receiver.types()[2:] == ["customer.created"]
+    told = run("events", "replay", "--order", "reversed", "--url", sandbox.url)
+    assert "3 events" in told.stdout
+    sandbox.idle()
+    assert receiver.types()[3:] == ["customer.created", "price.created", "product.created"]
+
+
+def test_command_that_meets_no_sandbox_says_so(receiver: Receiver) -> None:
+    """Something else listens there."""
+    told = run("advance", "1d", "--url", receiver.url.removesuffix("/webhook"))
+    assert (told.returncode, "Traceback" in told.stderr) == (1, False)
+    assert "no sandbox answers at" in told.stderr
 
 
 def test_taken_port_is_one_clear_line(sandbox: SandboxProcess, tmp_path: Path) -> None:
@@ -130,14 +161,29 @@ def test_overview_page_shows_clock_and_events(sandbox: SandboxProcess) -> None:
 
 def test_control_refuses_what_makes_no_sense(sandbox: SandboxProcess) -> None:
     json_type = {"Content-Type": "application/json"}
+    card = customer_with(sandbox.client.v1).invoice_settings.default_payment_method
     for path, body in (
         ("advance", "{}"),
         ("advance", '{"seconds": -1}'),
         ("advance", '{"to": 1}'),
+        ("advance", '{"to": 9999999999999999}'),
+        ("advance", '{"seconds": true}'),
+        ("advance", '{"seconds": 999999999}'),
         ("advance", "[1]"),
         ("deliveries", '{"mode": "lose"}'),
+        ("deliveries", '{"mode": ["hold"]}'),
+        ("deliveries/replay", '{"order": ["reversed"]}'),
+        ("deliveries/replay", '{"since": {}}'),
         ("faults", '{"nonsense": 1}'),
         ("faults", '{"path": "("}'),
+        ("faults", '{"times": "often"}'),
+        ("faults", '{"status": 99}'),
+        ("faults", '{"delay": -1}'),
+        ("rate_limit", '{"per_second": true}'),
+        ("settings", '{"dunning": ["cancel"]}'),
+        ("webhook_endpoints/cli/roll", '{"keep_for": "long"}'),
+        (f"payment_methods/{card}/renew", '{"exp_month": 13}'),
+        (f"payment_methods/{card}/renew", '{"number": "4242"}'),
     ):
         status, _, answer = sandbox.request("POST", f"/_sandbox/{path}", body, json_type)
         assert (status, "error" in answer) == (400, True), (path, body)
