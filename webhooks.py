@@ -57,6 +57,8 @@ HANDLERS: dict[str, Callable[[dict[str, Any], sync.Settle], None]] = {
     "invoice.payment_succeeded": sync.event,
     "invoice.payment_failed": notices.telling(notices.payment_failed),
     "invoice.payment_action_required": notices.telling(notices.action_required),
+    "invoice.payment_attempt_required": sync.event,
+    "invoice.will_be_due": sync.event,
     "invoice.overdue": sync.event,
     "invoice.overpaid": sync.event,
     "invoice.sent": sync.event,

@@ -145,3 +145,29 @@ def schedule(id: str = "sub_sched_1", customer: str = "cus_1", **changes: Any) -
         "test_clock": None,
         **changes,
     }
+
+
+def price(id: str = "price_1", **changes: Any) -> dict[str, Any]:
+    return {
+        "id": id,
+        "object": "price",
+        "product": "prod_1",
+        "lookup_key": "basic_monthly",
+        "active": True,
+        "currency": "usd",
+        "unit_amount": 500,
+        "recurring": {"interval": "month", "interval_count": 1},
+        **changes,
+    }
+
+
+def tax_id(id: str = "txi_1", customer: str = "cus_1", **changes: Any) -> dict[str, Any]:
+    return {
+        "id": id,
+        "object": "tax_id",
+        "customer": customer,
+        "type": "eu_vat",
+        "value": "DE123456789",
+        "verification": {"status": "pending"},
+        **changes,
+    }
