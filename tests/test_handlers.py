@@ -1,4 +1,4 @@
-"""What each type of event leads to, by name: a row without a question, a row by a question, or an entry in the ledger."""
+"""What each type of event leads to, by name: a row, a question and a row, or an entry in the ledger alone."""
 
 from __future__ import annotations
 
@@ -34,31 +34,64 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     billing.ENTITLEMENTS: (objects.entitlements("cus_1", "basic"), objects.entitlements("cus_1", "premium")),
 }
 
-TOLD = """
-    product.created product.updated
-    customer.created customer.updated
-    customer.tax_id.created customer.tax_id.updated
-    customer.subscription.created customer.subscription.updated customer.subscription.deleted
-    customer.subscription.paused customer.subscription.resumed customer.subscription.trial_will_end
-    customer.subscription.pending_update_applied customer.subscription.pending_update_expired
-    invoice.created invoice.finalized invoice.finalization_failed invoice.updated invoice.paid
-    invoice.payment_succeeded invoice.payment_failed invoice.payment_action_required
-    invoice.payment_attempt_required invoice.will_be_due invoice.overdue invoice.overpaid invoice.sent invoice.voided
-    invoice.marked_uncollectible
-    payment_method.attached payment_method.updated payment_method.automatically_updated payment_method.detached
-    entitlements.active_entitlement_summary.updated
-    subscription_schedule.created subscription_schedule.updated subscription_schedule.expiring
-    subscription_schedule.completed subscription_schedule.released subscription_schedule.aborted
-    subscription_schedule.canceled
-""".split()
-ASKED = "price.created price.updated".split()
-GONE = "product.deleted price.deleted customer.deleted customer.tax_id.deleted invoice.deleted".split()
-ENTERED = """
-    invoice.upcoming
-    payment_intent.processing payment_intent.succeeded payment_intent.payment_failed setup_intent.succeeded
-    charge.refunded charge.dispute.created charge.dispute.updated charge.dispute.closed
-    charge.dispute.funds_withdrawn charge.dispute.funds_reinstated
-""".split()
+TOLD = [
+    "product.created",
+    "product.updated",
+    "customer.created",
+    "customer.updated",
+    "customer.tax_id.created",
+    "customer.tax_id.updated",
+    "customer.subscription.created",
+    "customer.subscription.updated",
+    "customer.subscription.deleted",
+    "customer.subscription.paused",
+    "customer.subscription.resumed",
+    "customer.subscription.trial_will_end",
+    "customer.subscription.pending_update_applied",
+    "customer.subscription.pending_update_expired",
+    "invoice.created",
+    "invoice.finalized",
+    "invoice.finalization_failed",
+    "invoice.updated",
+    "invoice.paid",
+    "invoice.payment_succeeded",
+    "invoice.payment_failed",
+    "invoice.payment_action_required",
+    "invoice.payment_attempt_required",
+    "invoice.will_be_due",
+    "invoice.overdue",
+    "invoice.overpaid",
+    "invoice.sent",
+    "invoice.voided",
+    "invoice.marked_uncollectible",
+    "payment_method.attached",
+    "payment_method.updated",
+    "payment_method.automatically_updated",
+    "payment_method.detached",
+    "entitlements.active_entitlement_summary.updated",
+    "subscription_schedule.created",
+    "subscription_schedule.updated",
+    "subscription_schedule.expiring",
+    "subscription_schedule.completed",
+    "subscription_schedule.released",
+    "subscription_schedule.aborted",
+    "subscription_schedule.canceled",
+]
+ASKED = ["price.created", "price.updated"]
+GONE = ["product.deleted", "price.deleted", "customer.deleted", "customer.tax_id.deleted", "invoice.deleted"]
+ENTERED = [
+    "invoice.upcoming",
+    "payment_intent.processing",
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "setup_intent.succeeded",
+    "charge.refunded",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+]
 
 OTHER_VERSIONS = [
     None,
