@@ -30,6 +30,8 @@ DECLINES = [
     ("4000000000000069", "expired_card", "expired_card", "54", "confirm_card_data", "exp_month"),
     ("4000000000000127", "incorrect_cvc", "incorrect_cvc", "N7", "confirm_card_data", "cvc"),
     ("4000000000000119", "processing_error", "processing_error", "06", "try_again_later", None),
+    ("4000000000000341", "card_declined", "generic_decline", "01", "try_again_later", None),
+    ("4100000000000019", "card_declined", "fraudulent", "59", "do_not_try_again", None),
 ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Request, Route, expect
 
 from tests.browser.elements.shop import PaymentPage, running_shop
+from tests.sandbox.test_test_methods import CHALLENGED, GOOD_CARDS, IBANS
 from tests.sandbox_process import SandboxProcess
 
 pytestmark = pytest.mark.browser
@@ -168,6 +169,22 @@ def test_becs_form_sends_bsb_and_account(shop: PaymentPage) -> None:
         "billing_details[email]": "matt@example.com",
         "key": "pk_test_sandbox",
     }
+
+
+def test_form_takes_every_test_number(shop: PaymentPage, sandbox: SandboxProcess) -> None:
+    """None of Stripe's test cards or IBANs is stopped before the API."""
+    shop.page.goto(f"{sandbox.url}/elements/payment")
+    cards = [row[0] for row in (*GOOD_CARDS, *CHALLENGED)]
+    stopped = """async ([cards, ibans]) => {
+        const { checkNumber, formatNumber, brandOf } = await import("/elements/static/card.js");
+        const { checkIban, formatIban } = await import("/elements/static/bank.js");
+        return [
+            ...cards.filter((number) => checkNumber(formatNumber(number)) || brandOf(number).name === "unknown"),
+            ...ibans.filter((iban) => checkIban(formatIban(iban))),
+        ];
+    }"""
+    assert shop.page.evaluate(stopped, [cards, [row[0] for row in IBANS]]) == []
+    assert shop.page.evaluate(stopped, [["4242424242424241"], ["AT611904300234573202"]]) != []
 
 
 def test_address_element_tells_its_value(shop: PaymentPage) -> None:
