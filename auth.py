@@ -7,7 +7,6 @@ one CSRF guard for the whole app, and guards for views.
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 import uuid
 from collections.abc import Callable
 from functools import wraps
@@ -21,7 +20,7 @@ from flask_login import current_user
 from flask_security import change_email, forms, signals
 from flask_security.core import RoleMixin, Security
 from flask_security.datastore import SQLAlchemySessionUserDatastore
-from flask_security.utils import hash_password, validate_redirect_url
+from flask_security.utils import validate_redirect_url
 from flask_wtf.csrf import CSRFProtect
 from wtforms import EmailField, PasswordField, SubmitField
 
@@ -302,25 +301,3 @@ def ask_for_password() -> ResponseReturnValue:
         here = f"{came_from.path}?{came_from.query}".rstrip("?") or "/"
         flash("Nothing was done yet. Type your password, then do it again.", "warning")
     return redirect(url_for("security.verify", next=here), 303)
-
-
-def create_staff(email: str) -> str | None:
-    """Make the account of `email` one of staff, with a new account where there is none.
-
-    Returns the new account's password, which is stored nowhere, or None if there was an account.
-    Raises ValueError if the address is none.
-    """
-    address = mail.normalized(email)
-    if address is None:
-        raise ValueError(f"{email!r} is not an e-mail address")
-    users: Users = current_app.extensions["security"].datastore
-    user = cast("User | None", users.find_user(email=address))
-    password = None
-    if user is None:
-        password = secrets.token_urlsafe(12)
-        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-        user = users.create_user(email=address, password=hash_password(password), confirmed_at=now)
-    user.is_staff = True
-    db.session.add(user)
-    db.session.commit()
-    return password

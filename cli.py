@@ -13,7 +13,6 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
 import access
-import auth
 import billing
 import catalog
 import changes
@@ -26,6 +25,7 @@ import operations
 import personal
 import portal
 import staff_actions
+import staff_members
 import subscriptions
 import sync
 from cli_mail import mail_commands
@@ -69,10 +69,28 @@ def catalog_sync(file: Path | None) -> None:
 def staff_add(email: str) -> None:
     """Make EMAIL's account one of staff; a new account gets a password, printed once."""
     try:
-        password = auth.create_staff(email)
+        password = staff_members.add(email)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{email} is staff." + (f" Password: {password}" if password else ""))
+
+
+@staff_commands.command("remove")
+@click.argument("email")
+def staff_remove(email: str) -> None:
+    """Make EMAIL's account a customer's again, at once. What they did stays on record."""
+    try:
+        was_staff = staff_members.remove(email)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{email} is staff no more." if was_staff else f"{email} was not staff.")
+
+
+@staff_commands.command("list")
+def staff_list() -> None:
+    """The addresses of all staff."""
+    for email in staff_members.everybody():
+        click.echo(email)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "operations", "sync", "mail", "logs", "health"},
     {"ledger", "throttle", "drift"},
     {"auth"},
-    {"access"},
+    {"access", "staff_members"},
     {"readings", "owed"},
     {"subscriptions", "catalog", "notices", "export", "staff_readings"},
     {"staff_actions", "payments", "personal", "portal", "quotes"},

@@ -457,27 +457,3 @@ def test_who_is_signed_in_is_asked_once_a_page_and_never_for_health(
     statements.clear()
     assert signed_in.post("/webhook", data=b"{}").status_code == 400
     assert statements == []
-
-
-# Staff
-
-
-def test_staff_is_made_once_with_a_password_told_once(app: Shop, client: Browser) -> None:
-    with app.app_context():
-        password = auth.create_staff("Sam@Example.com")
-        assert password is not None
-        assert auth.create_staff("sam@example.com") is None
-    assert find(app, "sam@example.com").is_staff
-    assert client.submit("/login", email="sam@example.com", password=password).status_code == 302
-
-
-def test_a_customer_who_becomes_staff_keeps_account_and_password(app: Shop, signed_in: Browser) -> None:
-    with app.app_context():
-        assert auth.create_staff("alice@example.com") is None
-    assert find(app, "alice@example.com").is_staff
-    assert is_in(signed_in)
-
-
-def test_staff_needs_an_address(app: Shop) -> None:
-    with app.app_context(), pytest.raises(ValueError, match="no-address"):
-        auth.create_staff("no-address")

@@ -1,13 +1,13 @@
 """What staff do on their pages, in words."""
 
-import auth
+import staff_members
 from models import StaffAction, User
 
 
 def staff_member(shop, email="staff@example.com"):
     """Somebody whom `flask staff add` has made staff, signed in."""
     with shop.app.app_context():
-        password = auth.create_staff(email)
+        password = staff_members.add(email)
     visitor = shop.visitor()
     visitor.password = password
     assert visitor.submit("/login", email=email, password=password).status_code == 200
