@@ -13,7 +13,7 @@ import traceback
 from typing import Any
 from urllib.parse import unquote_plus
 
-from contract.stripe_requests import STRIPE_JS_PARAMS
+from contract.stripe_requests import STRIPE_JS_PARAMS, find_route
 from sandbox import API_VERSION, errors, wire
 from sandbox.errors import StripeError
 from sandbox.ids import random_text
@@ -127,10 +127,7 @@ class Api:
             check_version(call.headers.get("Stripe-Version"))
             publishable = is_publishable(api_key(call.headers, call.form))
             self._check_account(call)
-            found = self.router.match("GET" if call.method == "HEAD" else call.method, call.path)
-            if found is None:
-                raise StripeError(UNKNOWN_URL.format(call.method, call.path), status=404)
-            route, ids = found
+            route, ids = self._route(call)
             if publishable and not route.publishable:
                 raise StripeError(SERVERS_ONLY, status=401, code="secret_key_required")
             secret = call.form.get("client_secret")
@@ -147,6 +144,15 @@ class Api:
             traceback.print_exc()
             text = "The sandbox itself failed: see its output for the stack trace."
             return Answer(500, StripeError(text, status=500, type="api_error").body())
+
+    def _route(self, call: Call) -> tuple[Route, dict[str, Any]]:
+        method = "GET" if call.method == "HEAD" else call.method
+        found = self.router.match(method, call.path)
+        if found is not None:
+            return found
+        if find_route(method, call.path):
+            raise errors.not_built(f"{call.method} {call.path}")
+        raise StripeError(UNKNOWN_URL.format(call.method, call.path), status=404)
 
     def _check_account(self, call: Call) -> None:
         """Platforms name one of their accounts; the sandbox has no account but its own."""

@@ -34,13 +34,18 @@ def limit(params: dict[str, Any]) -> int:
     return int(asked)
 
 
-def page(world: World, kind: str, params: dict[str, Any], **equal: Any) -> Page:
-    """Objects of a kind, newest first, from where the parameters point; `equal` filters by field (None: no filter)."""
+def page(world: World, kind: str, params: dict[str, Any], *times: str, **equal: Any) -> Page:
+    """Objects of a kind, newest first, from where the parameters point; `equal` filters by field (None: no filter).
+
+    times: fields, besides `created`, whose range a parameter of that name gives.
+    """
     where, values = created_range(params.get("created"))
+    for name in times:
+        in_range(params.get(name), name, where, values)
     for name, value in equal.items():
         if value is None:
             continue
-        column = name if name in COLUMNS else f"json_extract(document, '$.{name}')"
+        column = _column(name)
         if isinstance(value, list):
             where.append(f"{column} IN ({', '.join('?' for _ in value)})")
             values += value
@@ -86,12 +91,24 @@ def _is_backwards(params: dict[str, Any]) -> bool:
 
 
 def created_range(created: Any) -> tuple[list[str], list[Any]]:
-    """SQL conditions for Stripe's `created`: a time, or gt, gte, lt, lte."""
-    if created is None:
-        return [], []
-    if isinstance(created, int):
-        return ["created = ?"], [created]
-    return [f"created {COMPARISONS[name]} ?" for name in created], list(created.values())
+    """SQL conditions for Stripe's `created`."""
+    where: list[str] = []
+    values: list[Any] = []
+    in_range(created, "created", where, values)
+    return where, values
+
+
+def in_range(given: Any, name: str, where: list[str], values: list[Any]) -> None:
+    """Add the SQL conditions for a range of times as Stripe has it: a time, or gt, gte, lt, lte."""
+    if given is None:
+        return
+    bounds = {"": given} if isinstance(given, int) else given
+    where += [f"{_column(name)} {COMPARISONS.get(bound, '=')} ?" for bound in bounds]
+    values += bounds.values()
+
+
+def _column(name: str) -> str:
+    return name if name in (*COLUMNS, "created") else f"json_extract(document, '$.{name}')"
 
 
 def embedded(data: list[dict[str, Any]], url: str) -> dict[str, Any]:

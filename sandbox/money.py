@@ -42,7 +42,10 @@ def spread(total: int, weights: list[int]) -> list[int]:
     return parts
 
 
-def shown(amount: int, code: str) -> str:
-    """As line texts have it: $5.00, ¥500."""
-    number = f"{amount:,}" if code in ZERO_DECIMAL else f"{Decimal(amount) / 100:,.2f}"
+def shown(amount: int | Decimal, code: str) -> str:
+    """As line texts have it: $5.00, ¥500; parts of the smallest unit too, $0.005."""
+    least = 0 if code in ZERO_DECIMAL else 2
+    exact = (Decimal(amount) / 10**least).normalize()
+    places = max(least, -int(exact.as_tuple().exponent))
+    number = f"{exact:,.{places}f}"
     return f"{SYMBOLS[code]}{number}" if code in SYMBOLS else f"{number} {code.upper()}"

@@ -27,8 +27,7 @@ def decode(given: dict[str, Any], kind: Any, built: frozenset[str], endpoint: st
     for path in _paths(given):
         if not any(path == name or path.startswith(name + ".") for name in built):
             raise errors.not_built(f"the parameter `{path}` of {endpoint}")
-    if isinstance(given.get("metadata"), dict):
-        _check_metadata(given["metadata"])
+    _check_metadata(given, "")
     return typing.cast(dict[str, Any], _typed(given, kind))
 
 
@@ -45,17 +44,25 @@ def merge_metadata(old: dict[str, str], given: dict[str, str] | None) -> dict[st
     return merged
 
 
-def _check_metadata(metadata: dict[str, Any]) -> None:
+def _check_metadata(given: dict[str, Any], where: str) -> None:
+    """Raises Stripe's error for metadata, at any depth, whose names or values are too long."""
+    for name, inner in given.items():
+        param = f"{where}[{name}]" if where else name
+        if isinstance(inner, dict):
+            (_check_lengths if name == "metadata" else _check_metadata)(inner, param)
+
+
+def _check_lengths(metadata: dict[str, Any], where: str) -> None:
     for name, value in metadata.items():
         if len(name) > MAX_NAME:
             text = f"Metadata keys can be up to {MAX_NAME} characters, but you passed in a key that is {len(name)}."
-            raise StripeError(text, param="metadata")
+            raise StripeError(text, param=where)
         if len(value) > MAX_VALUE:
             text = (
                 f"Metadata values can have up to {MAX_VALUE} characters, but you passed in a value that is "
                 f"{len(value)} characters. Invalid value: {value[:20]}..."
             )
-            raise StripeError(text, param=f"metadata[{name}]")
+            raise StripeError(text, param=f"{where}[{name}]")
 
 
 def _as_error(found: list[Violation], given: dict[str, Any]) -> StripeError:

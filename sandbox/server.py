@@ -41,6 +41,7 @@ CORS = {
     "Cache-Control": "no-cache, no-store",
     "Vary": "Origin",
 }
+LOG = "https://dashboard.stripe.com/{}/test/workbench/logs?object={}"
 SECRET_PARAMS = ("client_secret", "number", "cvc", "key")
 
 
@@ -69,6 +70,11 @@ class Sandbox:
             self.deliveries.wake()
         if world.scheduled:
             self.jobs.changed.set()
+
+    @property
+    def account(self) -> str:
+        with self.store.lock:
+            return self.store.setting("account")
 
     def reset(self) -> None:
         with self.clock.advancing, self.store.lock:
@@ -210,6 +216,8 @@ def _response(sandbox: Sandbox, call: Call, answer: Answer) -> Response:
             headers["Stripe-Should-Retry"] = "false"
         if answer.replayed:
             headers["Idempotent-Replayed"] = "true"
+    if "error" in answer.body:
+        answer.body["error"]["request_log_url"] = LOG.format(sandbox.account, answer.original_request or call.id)
     if answer.file is not None:
         return _dated(sandbox, Response(answer.file, 200, headers | {"Content-Type": "application/pdf"}))
     return _dated(sandbox, Response(wire.dump(answer.body), answer.status, headers))

@@ -37,7 +37,8 @@ def change(world: World, subscription: Document, params: dict[str, Any], before:
     before: the subscription's wire form before the request.
     Raises CardError for error_if_incomplete and a payment that fails.
     """
-    if params.get("trial_end") == "now" and subscription["status"] == "trialing":
+    trial_ends = params.get("trial_end") == "now" and subscription["status"] == "trialing"
+    if trial_ends:
         subscription["trial_end"] = world.now(subscription["customer"])
         if renewing.trial_ends_without_method(world, subscription):
             return
@@ -51,6 +52,8 @@ def change(world: World, subscription: Document, params: dict[str, Any], before:
         world.save(subscription)
     if world.wire(subscription) != before:
         world.emit("customer.subscription.updated", subscription, before)
+    if trial_ends:
+        world.emit("customer.subscription.trial_will_end", subscription)
     if invoice:
         _collect(world, subscription, invoice, params)
 
@@ -67,7 +70,7 @@ def carry_out(world: World, subscription: Document, params: dict[str, Any]) -> B
         return _begin_anew(world, subscription, params, at, prorated=prorated)
     made = _change_items(world, subscription, params.get("items") or [], at)
     if isinstance(params.get("trial_end"), int):
-        _move_trial_end(world, subscription, params["trial_end"])
+        move_trial_end(world, subscription, params["trial_end"])
     if not prorated:
         return Bill()
     return Bill(prorations=made, at_once=behaviour == "always_invoice" and bool(made))
@@ -131,11 +134,12 @@ def _begin_anew(world: World, subscription: Document, params: dict[str, Any], at
         subscription.update(status="active", trial_end=now)
         world.unschedule(subscription, "warn_of_trial_end")
     elif trial_end:
-        subscription.update(status="trialing", trial_start=now)
-        _move_trial_end(world, subscription, trial_end)
+        first = subscription["trial_start"] if subscription["billing_mode"]["type"] == "classic" else None
+        subscription.update(status="trialing", trial_start=first or now)
+        move_trial_end(world, subscription, trial_end)
     elif subscription["status"] == "trialing":
         subscription.update(status="active", trial_end=now)
-    subscription["billing_cycle_anchor"] = trial_end if isinstance(trial_end, int) else now
+    set_anchor(subscription, trial_end if isinstance(trial_end, int) else now)
     world.save(subscription)
     charges = _new_periods(world, subscription)
     reason = "subscription_cycle" if trial_end == "now" else "subscription_update"
@@ -144,7 +148,8 @@ def _begin_anew(world: World, subscription: Document, params: dict[str, Any], at
 
 def begin_paused_anew(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
     """New periods begin now, charged in full."""
-    subscription.update(billing_cycle_anchor=world.now(subscription["customer"]), status="active")
+    set_anchor(subscription, world.now(subscription["customer"]))
+    subscription["status"] = "active"
     charges = _new_periods(world, subscription)
     return Bill(charges=charges, at_once=True, reason="subscription_cycle")
 
@@ -152,13 +157,14 @@ def begin_paused_anew(world: World, subscription: Document, params: dict[str, An
 def go_on(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
     """The period that would be running had there been no pause goes on, for the rest of it charged as asked."""
     now, made = world.now(subscription["customer"]), []
-    at = params.get("proration_date", now)
     behaviour = params.get("proration_behavior", "create_prorations")
     subscription["status"] = "active"
     for item in subscribing.items_of(world, subscription):
         start, end = lines.natural_period(world, subscription, item, now)
         item.update(current_period_start=start, current_period_end=end)
         world.save(item)
+    at = _proration_date(world, subscription, params.get("proration_date"), now)
+    for item in subscribing.items_of(world, subscription):
         made += prorating.debit(world, subscription, item, at)
     if behaviour == "none":
         return Bill()
@@ -173,14 +179,21 @@ def _new_periods(world: World, subscription: Document) -> list[Line]:
     return charges
 
 
-def _move_trial_end(world: World, subscription: Document, end: int) -> None:
-    subscription.update(billing_cycle_anchor=end, trial_end=end)
+def move_trial_end(world: World, subscription: Document, end: int) -> None:
+    """Let the trial, and with it the period, end then."""
+    set_anchor(subscription, end)
+    subscription["trial_end"] = end
     world.save(subscription)
     for item in subscribing.items_of(world, subscription):
         item["current_period_end"] = end
         world.save(item)
     world.unschedule(subscription, "warn_of_trial_end")
     subscribing.plan_trial_end(world, subscription)
+
+
+def set_anchor(subscription: Document, at: int) -> None:
+    """Count periods from then on from that instant."""
+    subscription.update(billing_cycle_anchor=at, billing_cycle_anchor_config=None)
 
 
 def _change_items(world: World, subscription: Document, given: list[dict[str, Any]], at: int) -> list[Line]:

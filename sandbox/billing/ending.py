@@ -45,7 +45,15 @@ def plan_end(world: World, subscription: Document, params: dict[str, Any]) -> No
             cancellation={**subscription["cancellation"], "reason": "cancellation_requested"},
         )
         world.schedule(at, "cancel_at", subscription)
+        if _cuts_trial(subscription, at):
+            changing.move_trial_end(world, subscription, at)
     world.save(subscription)
+
+
+def _cuts_trial(subscription: Document, at: int) -> bool:
+    """Classic billing ends a trial when the subscription does; flexible billing leaves it as it was."""
+    trialing = subscription["status"] == "trialing" and subscription["billing_mode"]["type"] == "classic"
+    return trialing and at < subscription["trial_end"]
 
 
 def fit_periods(world: World, subscription: Document, params: dict[str, Any]) -> Bill:

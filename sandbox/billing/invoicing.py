@@ -166,7 +166,7 @@ def settle_out_of_band(world: World, invoice: Document) -> None:
     intent = world.find(invoice["payment_intent"], "payment_intent")
     if intent and intent["status"] in intents.CONFIRMABLE:
         payments.cancel(world, intent, "automatic")
-    _settle(world, invoice, attempts=invoice["attempt_count"])
+    _settle(world, invoice, attempts=invoice["attempt_count"], by_payment=False)
 
 
 def mark_uncollectible(world: World, invoice: Document, because: str = "user_forgiven") -> None:
@@ -219,7 +219,9 @@ def _request_payment(world: World, invoice: Document) -> None:
     world.emit("payment_intent.created", intent)
 
 
-def _settle(world: World, invoice: Document, *, attempts: int, intent: Document | None = None) -> None:
+def _settle(
+    world: World, invoice: Document, *, attempts: int, intent: Document | None = None, by_payment: bool = True
+) -> None:
     before = world.wire(invoice)
     invoice.update(amount_paid=amount_due(invoice), attempt_count=attempts)
     _end(invoice, "paid", "paid_at", world.now(invoice["customer"]))
@@ -227,7 +229,8 @@ def _settle(world: World, invoice: Document, *, attempts: int, intent: Document 
     world.unschedule(invoice, "retry_payment", "invoice_overdue")
     _tell_updated(world, invoice, before)
     world.emit("invoice.paid", invoice)
-    world.emit("invoice.payment_succeeded", invoice)
+    if by_payment:
+        world.emit("invoice.payment_succeeded", invoice)
     subscribing.invoice_paid(world, invoice, intent)
     invoice_payments.close(world, invoice, "paid")
     dunning.after_payment(world, invoice)

@@ -88,7 +88,11 @@ def proration(
 def natural_period(world: World, subscription: Document, item: Document, at: int) -> tuple[int, int]:
     """The whole period, counted from the anchor, that holds an instant: what the price is for."""
     recurring = world.get("price", item["price"])["recurring"]
-    return periods.around(subscription["billing_cycle_anchor"], recurring["interval"], recurring["interval_count"], at)
+    anchor, day = (
+        subscription["billing_cycle_anchor"],
+        (subscription["billing_cycle_anchor_config"] or {}).get("day_of_month"),
+    )
+    return periods.around(anchor, recurring["interval"], recurring["interval_count"], at, day)
 
 
 def net(line: Line) -> int:

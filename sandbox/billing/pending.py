@@ -74,14 +74,14 @@ def _hold(
 ) -> None:
     now = world.now(subscription["customer"])
     wires = [world.wire(item) for item in subscribing.items_of(world, subscription)]
-    _restore(world, new, old)
+    _restore(world, old, new)
     ends = [item["current_period_end"] for item in subscribing.items_of(world, subscription)]
     asked = new[subscription["id"]]
     subscription.update(
         latest_invoice=invoice["id"],
         pending_update={
             "invoice": invoice["id"],
-            "state": new,
+            "changes": _changes(old, new),
             "wire": {
                 "billing_cycle_anchor": asked["billing_cycle_anchor"] if "billing_cycle_anchor" in params else None,
                 "cancel_at_period_end": params.get("cancel_at_period_end"),
@@ -103,10 +103,12 @@ def apply(world: World, subscription: Document) -> None:
     """The invoice was paid: what was held back comes to be."""
     before, held = world.wire(subscription), subscription["pending_update"]
     world.unschedule(subscription, "expire_update")
-    old = snapshot(world, subscription)
-    kept = {name: subscription[name] for name in ("status", "default_payment_method", "latest_invoice")}
-    _restore(world, old, held["state"])
-    subscription.update(kept, pending_update=None)
+    for id, changes in held["changes"].items():
+        document = world.find(id)
+        assert document is not None
+        document.update(changes)
+        world.save(document)
+    subscription["pending_update"] = None
     world.save(subscription)
     subscribing.plan_next(world, subscription)
     world.emit("customer.subscription.pending_update_applied", subscription)
@@ -139,7 +141,15 @@ def _withdraw(world: World, subscription: Document) -> None:
         invoicing.void(world, invoice)
 
 
-def _restore(world: World, now_there: Snapshot, wanted: Snapshot) -> None:
+def _changes(old: Snapshot, new: Snapshot) -> Snapshot:
+    """What is to be made of the old documents so that they become the new ones; what is gone then is deleted."""
+    born = {id: {"deleted": False} for id in new.keys() - old.keys()}
+    gone = {id: {"deleted": True} for id in old.keys() - new.keys()}
+    both = {id: [name for name in new[id] if old[id].get(name) != new[id][name]] for id in new.keys() & old.keys()}
+    return {**born, **gone, **{id: {name: new[id][name] for name in names} for id, names in both.items()}}
+
+
+def _restore(world: World, wanted: Snapshot, now_there: Snapshot) -> None:
     """Put the documents of one snapshot in the place of another's; what it has not is deleted."""
     for id in now_there.keys() | wanted.keys():
         document = world.find(id)

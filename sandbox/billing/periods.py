@@ -18,26 +18,29 @@ def checked(at: int, param: str, *, after: int = 0) -> int:
     return at
 
 
-def after(anchor: int, interval: str, count: int, periods: int) -> int:
-    """The instant that lies so many periods of `count` intervals after the anchor (before it, if negative)."""
+def after(anchor: int, interval: str, count: int, periods: int, day: int | None = None) -> int:
+    """The instant that lies so many periods of `count` intervals after the anchor (before it, if negative).
+
+    day: of the month, where the anchor's own is but the last of a month that is too short for it.
+    """
     steps = count * periods
     if interval in ("day", "week"):
         return anchor + steps * (DAY if interval == "day" else 7 * DAY)
     start = datetime.fromtimestamp(anchor, UTC)
     months = start.year * 12 + start.month - 1 + steps * (12 if interval == "year" else 1)
     year, month = divmod(months, 12)
-    day = min(start.day, calendar.monthrange(year, month + 1)[1])
-    return int(start.replace(year=year, month=month + 1, day=day).timestamp())
+    in_month = min(day or start.day, calendar.monthrange(year, month + 1)[1])
+    return int(start.replace(year=year, month=month + 1, day=in_month).timestamp())
 
 
-def around(anchor: int, interval: str, count: int, at: int) -> tuple[int, int]:
+def around(anchor: int, interval: str, count: int, at: int, day: int | None = None) -> tuple[int, int]:
     """Start and end of the whole period that holds the instant `at`."""
     shortest = {"day": DAY, "week": 7 * DAY, "month": 28 * DAY, "year": 365 * DAY}[interval] * count
     longest = {"day": DAY, "week": 7 * DAY, "month": 31 * DAY, "year": 366 * DAY}[interval] * count
     periods = (at - anchor) // (shortest if at >= anchor else longest) + 1
-    while after(anchor, interval, count, periods) > at:
+    while after(anchor, interval, count, periods, day) > at:
         periods -= 1
-    return after(anchor, interval, count, periods), after(anchor, interval, count, periods + 1)
+    return after(anchor, interval, count, periods, day), after(anchor, interval, count, periods + 1, day)
 
 
 def next_end(anchor: int, interval: str, count: int, start: int) -> int:

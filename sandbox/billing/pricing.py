@@ -38,11 +38,11 @@ def parts(price: Document, quantity: int, currency: str) -> list[Part]:
 
 def rate(price: Document, unit: Decimal, currency: str) -> str:
     """$5.00 / month"""
-    shown = money.shown(int(unit), currency) if unit == int(unit) else f"{unit / 100:f} {currency.upper()}"
+    shown = money.shown(unit, currency)
     if price["recurring"] is None:
         return shown
     interval, count = price["recurring"]["interval"], price["recurring"]["interval_count"]
-    return f"{shown} / {interval if count == 1 else f'{count} {interval}s'}"
+    return f"{shown} / {interval if count == 1 else f'every {count} {interval}s'}"
 
 
 def _package(price: Document, unit: Decimal, quantity: int, currency: str) -> Part:

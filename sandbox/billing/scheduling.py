@@ -154,7 +154,7 @@ def change(
         params["trial_end"] = phase["trial_end"]
     if phase["billing_cycle_anchor"] == "phase_start" or _other_interval(world, phase, items):
         if renews:
-            subscription["billing_cycle_anchor"] = world.now(subscription["customer"])
+            changing.set_anchor(subscription, world.now(subscription["customer"]))
         else:
             params["billing_cycle_anchor"] = {"type": "now"}
     bill = changing.carry_out(world, subscription, params)

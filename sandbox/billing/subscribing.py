@@ -120,6 +120,8 @@ def insist(world: World, invoice: Document) -> None:
     intent = world.get("payment_intent", invoice["payment_intent"])
     if intent["status"] in ("succeeded", "processing"):
         return
+    if invoicing.method_for(world, invoice) is None:
+        raise StripeError(NO_METHOD, code="resource_missing")
     error = intent["last_payment_error"] or payments.AUTHENTICATION_REQUIRED | {
         "code": "subscription_payment_intent_requires_action",
         "message": "Payment for this subscription requires additional user action before it can be completed "

@@ -118,25 +118,18 @@ def delete(world: World, params: dict[str, Any], id: str) -> Document:
 @route(
     "GET /v1/invoices",
     InvoiceListParams,
-    "collection_method created customer ending_before limit starting_after status subscription",
+    "collection_method created customer due_date ending_before limit starting_after status subscription",
 )
 def list_invoices(world: World, params: dict[str, Any]) -> lists.Page:
-    equal = {name: params.get(name) for name in ("customer", "subscription", "status")}
-    return lists.page(world, "invoice", params, **equal)
+    equal = {name: params.get(name) for name in ("collection_method", "customer", "subscription", "status")}
+    return lists.page(world, "invoice", params, "due_date", **equal)
 
 
 @route("GET /v1/invoices/<id>/lines", InvoiceLineItemListParams, "ending_before limit starting_after")
 def list_lines(world: World, params: dict[str, Any], id: str) -> dict[str, Any]:
     invoice = world.get("invoice", id)
     found = [lines.format_line(invoice, line) for line in invoice["lines"]]
-    ids = [line["id"] for line in found]
-    if params.get("starting_after") in ids:
-        found = found[ids.index(params["starting_after"]) + 1 :]
-    if params.get("ending_before") in ids:
-        found = found[: ids.index(params["ending_before"])]
-    size = lists.limit(params)
-    url = f"/v1/invoices/{id}/lines"
-    return {"object": "list", "data": found[:size], "has_more": len(found) > size, "url": url}
+    return lists.cut_whole(found, params, f"/v1/invoices/{id}/lines", "line_item")
 
 
 @formats("invoice")

@@ -113,11 +113,12 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
 @route(
     "GET /v1/subscription_schedules",
     SubscriptionScheduleListParams,
-    "created customer ending_before limit scheduled starting_after",
+    "canceled_at completed_at created customer ending_before limit released_at scheduled starting_after",
 )
 def list_schedules(world: World, params: dict[str, Any]) -> lists.Page:
     status = "not_started" if params.get("scheduled") else None
-    return lists.page(world, "subscription_schedule", params, customer=params.get("customer"), status=status)
+    times = "canceled_at", "completed_at", "released_at"
+    return lists.page(world, "subscription_schedule", params, *times, customer=params.get("customer"), status=status)
 
 
 @route("POST /v1/subscription_schedules/<id>/cancel", SubscriptionScheduleCancelParams, "invoice_now prorate")

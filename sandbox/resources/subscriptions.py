@@ -23,6 +23,7 @@ from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats
 
+WITH_ITEM = "SELECT subscription FROM objects WHERE type = 'subscription_item' AND NOT deleted"
 SETTINGS = (
     "add_invoice_items automatic_tax.enabled cancel_at cancel_at_period_end collection_method days_until_due "
     "default_payment_method default_tax_rates description discounts items.discounts items.metadata items.plan "
@@ -141,7 +142,8 @@ def migrate(world: World, params: dict[str, Any], id: str) -> Document:
 @route(
     "GET /v1/subscriptions",
     SubscriptionListParams,
-    "collection_method created customer ending_before limit price starting_after status test_clock",
+    "collection_method created current_period_end current_period_start customer ending_before limit plan price "
+    "starting_after status test_clock",
 )
 def list_subscriptions(world: World, params: dict[str, Any]) -> lists.Page:
     where, values = lists.created_range(params.get("created"))
@@ -150,12 +152,17 @@ def list_subscriptions(world: World, params: dict[str, Any]) -> lists.Page:
         values.append(params["customer"])
     else:
         test_clocks.restrict(world, params, "customer", where, values)
-    if params.get("price"):
-        where.append(
-            "id IN (SELECT i.subscription FROM objects i WHERE i.type = 'subscription_item' AND NOT i.deleted "
-            "AND json_extract(i.document, '$.price') = ?)"
-        )
-        values.append(params["price"])
+    if params.get("collection_method"):
+        where.append("json_extract(document, '$.collection_method') = ?")
+        values.append(params["collection_method"])
+    of_items: list[str] = []
+    for name in filter(params.get, ("plan", "price")):
+        of_items.append("json_extract(document, '$.price') = ?")
+        values.append(params[name])
+    for name in ("current_period_end", "current_period_start"):
+        lists.in_range(params.get(name), name, of_items, values)
+    if of_items:
+        where.append(f"id IN ({WITH_ITEM} AND {' AND '.join(of_items)})")
     status = params.get("status")
     if status is None:
         where.append("status <> 'canceled'")

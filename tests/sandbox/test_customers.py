@@ -94,6 +94,7 @@ def test_declined_card_cannot_even_be_attached(stripe_api: Any) -> None:
     error = refused(stripe_api.payment_methods.attach, "pm_card_chargeDeclined", {"customer": customer.id})
     body = error.json_body["error"]
     assert error.http_status == 402
+    assert body.pop("request_log_url").endswith(f"?object={error.request_id}")
     assert body == {
         "advice_code": "try_again_later",
         "code": "card_declined",

@@ -122,6 +122,10 @@ def test_lines_are_listed_a_page_at_a_time(stripe_api: Any) -> None:
     rest = stripe_api.invoices.line_items.list(invoice.id, {"limit": 2, "starting_after": first.data[-1].id})
     assert (first.has_more, rest.has_more) == (True, False)
     assert [line.amount for line in [*first.data, *rest.data]] == [300, 200, 100]
+    before = stripe_api.invoices.line_items.list(invoice.id, {"limit": 1, "ending_before": rest.data[0].id})
+    assert ([line.amount for line in before.data], before.has_more) == ([200], True)
+    error = refused(stripe_api.invoices.line_items.list, invoice.id, {"starting_after": "il_none"})
+    assert (error.http_status, error.param) == (400, "starting_after")
 
 
 def test_draft_that_advances_by_itself_is_collected_after_an_hour(sandbox: SandboxProcess, stripe_api: Any) -> None:
@@ -161,8 +165,11 @@ def test_subscription_that_is_paid_by_invoice(sandbox: SandboxProcess, stripe_ap
     assert (sent.status, sent.due_date - sent.effective_at) == ("open", 7 * DAY)
     sandbox.advance(days=8)
     assert stripe_api.subscriptions.retrieve(subscription.id).status == "past_due"
+    before = sandbox.mark()
     stripe_api.invoices.pay(invoice.id, {"paid_out_of_band": True})
     assert stripe_api.subscriptions.retrieve(subscription.id).status == "active"
+    told = types(sandbox.events(since=before))
+    assert "invoice.paid" in told and "invoice.payment_succeeded" not in told, "no payment was tried"
 
 
 @pytest.mark.stripe_verified

@@ -24,6 +24,8 @@ FAR = 99_999_999_999_999_999
         ({"default_tax_rates": ["txr_none"]}, "default_tax_rates[0]"),
         ({"discounts": [{"coupon": "NONE"}]}, "discounts[0][coupon]"),
         ({"days_until_due": 5}, "days_until_due"),
+        ({"add_invoice_items": [{"price": "p", "metadata": {"k" * 41: "v"}}]}, "add_invoice_items[0][metadata]"),
+        ({"add_invoice_items": [{"price": "p", "metadata": {"k": "v" * 501}}]}, "add_invoice_items[0][metadata][k]"),
     ],
 )
 def test_of_new_subscriptions(sandbox: SandboxProcess, stripe_api: Any, more: dict[str, Any], param: str) -> None:

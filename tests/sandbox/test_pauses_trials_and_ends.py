@@ -92,6 +92,15 @@ def test_resumption_into_the_running_period_charges_the_rest(sandbox: SandboxPro
     assert (0 < line.amount < 1000, line.description.startswith("Remaining time on Basic")) == (True, True)
 
 
+def test_resumption_prorates_within_the_running_period_only(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    subscription = subscribed(stripe_api)
+    stripe_api.subscriptions.pause(subscription.id, {"type": "subscription"})
+    params = {"billing_cycle_anchor": {"type": "unchanged"}, "proration_date": subscription.created - DAY}
+    before = sandbox.mark()
+    assert refused(stripe_api.subscriptions.resume, subscription.id, params).param == "proration_date"
+    assert (stripe_api.subscriptions.retrieve(subscription.id).status, sandbox.events(since=before)) == ("paused", [])
+
+
 def test_what_cannot_be_paused(sandbox: SandboxProcess, stripe_api: Any) -> None:
     classic = subscribed(stripe_api, billing_mode={"type": "classic"})
     assert refused(stripe_api.subscriptions.pause, classic.id).http_status == 400
@@ -144,8 +153,31 @@ def test_trial_is_added_moved_and_ended(sandbox: SandboxProcess, stripe_api: Any
     before = sandbox.mark()
     sandbox.advance_to(end + 8 * DAY)
     assert types(sandbox.events(since=before)) == ["customer.subscription.trial_will_end"]
+    before = sandbox.mark()
     ended = stripe_api.subscriptions.update(subscription.id, {"trial_end": "now", "expand": ["latest_invoice"]})
     assert (ended.status, ended.latest_invoice.total, ended.latest_invoice.amount_paid) == ("active", 1000, 500)
+    told = types(sandbox.events(since=before))
+    assert told[:3] == [
+        "customer.subscription.updated",
+        "customer.subscription.trial_will_end",
+        "invoice.created",
+    ]
+
+
+@pytest.mark.parametrize("mode", ["flexible", "classic"])
+def test_trials_of_the_two_billing_modes(sandbox: SandboxProcess, stripe_api: Any, mode: str) -> None:
+    """Classic billing keeps the first trial's start, and ends a trial with the subscription; flexible does neither."""
+    subscription = subscribed(stripe_api, billing_mode={"type": mode}, trial_period_days=10)
+    first, cancel_at = subscription.trial_start, subscription.created + 8 * DAY
+    ending = stripe_api.subscriptions.update(subscription.id, {"cancel_at": cancel_at})
+    made = subscribed(stripe_api, billing_mode={"type": mode}, trial_period_days=10, cancel_at=cancel_at)
+    expected = cancel_at if mode == "classic" else subscription.trial_end
+    assert (ending.trial_end, ending["items"].data[0].current_period_end) == (expected, expected)
+    assert made.trial_end <= expected if mode == "classic" else made.trial_end > cancel_at
+    stripe_api.subscriptions.update(subscription.id, {"cancel_at": "", "trial_end": "now"})
+    sandbox.advance(days=2)
+    again = stripe_api.subscriptions.update(subscription.id, {"trial_end": sandbox.now() + 5 * DAY})
+    assert (again.status, again.trial_start == first) == ("trialing", mode == "classic")
 
 
 def test_trial_cannot_end_in_the_past_or_too_late(sandbox: SandboxProcess, stripe_api: Any) -> None:

@@ -73,6 +73,35 @@ def test_update_waits_for_its_payment_and_is_applied_then(sandbox: SandboxProces
     assert [line.amount for line in renewal.lines.data] == [1500]
 
 
+def test_what_changes_while_an_update_waits_stays_changed(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    subscription, premium, params = upgrade(stripe_api, FAILS, payment_behavior="pending_if_incomplete")
+    sandbox.advance(days=10)
+    held = stripe_api.subscriptions.update(subscription.id, params)
+    stripe_api.subscriptions.update(subscription.id, {"metadata": {"a": "b"}, "description": "Gold"})
+    stripe_api.subscription_items.update(subscription["items"].data[0].id, {"metadata": {"seat": "1"}})
+    assert confirm(sandbox, client_secret(held), GOOD)[0] == 200
+    applied = stripe_api.subscriptions.retrieve(subscription.id)
+    item = applied["items"].data[0]
+    assert (applied.description, applied.metadata.to_dict(), applied.pending_update) == ("Gold", {"a": "b"}, None)
+    assert (item.price.id, item.metadata.to_dict()) == (premium.id, {"seat": "1"})
+
+
+def test_trial_ends_with_the_update_that_waited(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    customer, price = customer_with(stripe_api), monthly(stripe_api)
+    params = {"customer": customer.id, "items": [{"price": price.id}], "trial_period_days": 9}
+    trial = stripe_api.subscriptions.create(params)
+    bad = stripe_api.payment_methods.attach(FAILS, {"customer": customer.id})
+    stripe_api.subscriptions.update(trial.id, {"default_payment_method": bad.id})
+    wish = {"trial_end": "now", "payment_behavior": "pending_if_incomplete", "expand": ["latest_invoice.payments"]}
+    held = stripe_api.subscriptions.update(trial.id, wish)
+    assert (held.status, held.trial_end, held.pending_update is None) == ("trialing", trial.trial_end, False)
+    good = stripe_api.payment_methods.attach("pm_card_visa", {"customer": customer.id})
+    stripe_api.invoices.pay(held.latest_invoice.id, {"payment_method": good.id})
+    applied = stripe_api.subscriptions.retrieve(trial.id)
+    assert (applied.status, applied.pending_update) == ("active", None)
+    assert applied.trial_end < trial.trial_end
+
+
 def test_update_that_is_not_paid_in_23_hours_is_dropped(sandbox: SandboxProcess, stripe_api: Any) -> None:
     subscription, _, params = upgrade(stripe_api, NEEDS_3DS, payment_behavior="pending_if_incomplete")
     sandbox.advance(days=10)
@@ -140,6 +169,16 @@ def test_default_incomplete_leaves_the_invoice_to_be_confirmed(sandbox: SandboxP
     assert changed.latest_invoice.status == "open"
     assert confirm(sandbox, client_secret(changed), GOOD)[0] == 200
     assert stripe_api.subscriptions.retrieve(subscription.id).status == "active"
+
+
+def test_error_if_incomplete_without_any_method(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    subscription, _, params = upgrade(stripe_api, "pm_card_visa", payment_behavior="error_if_incomplete")
+    for method in stripe_api.customers.payment_methods.list(subscription.customer).data:
+        stripe_api.payment_methods.detach(method.id)
+    before, old = sandbox.mark(), price_of(stripe_api, subscription)
+    error = refused(stripe_api.subscriptions.update, subscription.id, params)
+    assert (error.http_status, error.code) == (400, "resource_missing")
+    assert (price_of(stripe_api, subscription), sandbox.events(since=before)) == (old, [])
 
 
 @pytest.mark.parametrize("card", [FAILS, NEEDS_3DS])

@@ -52,6 +52,40 @@ def test_amounts_are_rounded_to_the_nearest(amount: str, whole: int) -> None:
     assert money.rounded(Decimal(amount)) == whole
 
 
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"unit_amount": 90000, "recurring": {"interval": "month", "interval_count": 3}}, "$900.00 / every 3 months"),
+        ({"unit_amount_decimal": "0.5"}, "$0.005 / month"),
+        ({"unit_amount_decimal": "1250.5"}, "$12.505 / month"),
+        ({"unit_amount": 1500, "currency": "jpy"}, "¥1,500 / month"),
+        ({"unit_amount_decimal": "0.5", "currency": "jpy"}, "¥0.5 / month"),
+    ],
+)
+def test_lines_say_what_one_costs(stripe_api: Any, more: dict[str, Any], text: str) -> None:
+    given = {"product": stripe_api.products.create({"name": "Basic"}).id, "currency": "usd"}
+    price = stripe_api.prices.create(given | {"recurring": {"interval": "month"}} | more)
+    items = [{"price": price.id, "quantity": 200}]
+    details = {"customer": customer_with(stripe_api).id, "subscription_details": {"items": items}}
+    line = stripe_api.invoices.create_preview(details).lines.data[0]
+    assert line.description == f"200 × Basic (at {text})"
+
+
+def test_periods_keep_the_day_that_was_asked_for(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """The 31st of each month, or its last day, though the first such day was the 28th."""
+    sandbox.advance_to(at("2027-02-10T08:00:00"))
+    customer = customer_with(stripe_api)
+    config = {"day_of_month": 31, "hour": 9, "minute": 30, "second": 0}
+    params = {"customer": customer.id, "items": [{"price": monthly(stripe_api).id}]}
+    subscription = stripe_api.subscriptions.create(params | {"billing_cycle_anchor_config": config})
+    ends = []
+    for _ in range(4):
+        end = stripe_api.subscriptions.retrieve(subscription.id)["items"].data[0].current_period_end
+        ends.append(datetime.fromtimestamp(end, UTC).isoformat())
+        sandbox.advance_to(end)
+    assert ends == [f"2027-{day}T09:30:00+00:00" for day in ("02-28", "03-31", "04-30", "05-31")]
+
+
 def changed_at_mid_january(sandbox: SandboxProcess, quantity: int = 1) -> list[int]:
     """The amounts of the lines when 5.00 a month becomes 15.00 after 15 of 31 days."""
     stripe_api: Any = sandbox.client.v1

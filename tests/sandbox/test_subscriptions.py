@@ -218,6 +218,30 @@ def test_list_by_customer_status_and_price(sandbox: SandboxProcess, stripe_api: 
     assert [one.id for one in stripe_api.subscriptions.list({"customer": live.customer}).data] == [live.id]
     price = gone["items"].data[0].price.id
     assert [one.id for one in stripe_api.subscriptions.list({"price": price, "status": "all"}).data] == [gone.id]
+    assert [one.id for one in stripe_api.subscriptions.list({"plan": price, "status": "all"}).data] == [gone.id]
+
+
+def test_lists_by_time(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """Of periods, of due dates, of a schedule's end."""
+    first = paying_customer(sandbox)
+    sandbox.advance(days=3)
+    second = paying_customer(sandbox)
+    ends = [one["items"].data[0].current_period_end for one in (first, second)]
+    for filter, found in (
+        ({"current_period_end": {"lt": ends[1]}}, [first.id]),
+        ({"current_period_end": ends[1]}, [second.id]),
+        ({"current_period_start": {"gt": first.created}}, [second.id]),
+        ({"current_period_start": {"gt": second.created}}, []),
+    ):
+        assert [one.id for one in stripe_api.subscriptions.list(filter).data] == found
+    params = {"customer": first.customer, "collection_method": "send_invoice", "days_until_due": 5}
+    invoice = stripe_api.invoices.finalize_invoice(stripe_api.invoices.create(params).id)
+    assert [one.id for one in stripe_api.invoices.list({"due_date": {"gte": invoice.due_date}}).data] == [invoice.id]
+    assert stripe_api.invoices.list({"due_date": {"gt": invoice.due_date}}).data == []
+    schedule = stripe_api.subscription_schedules.create({"from_subscription": first.id})
+    at = stripe_api.subscription_schedules.release(schedule.id).released_at
+    assert [one.id for one in stripe_api.subscription_schedules.list({"released_at": at}).data] == [schedule.id]
+    assert stripe_api.subscription_schedules.list({"released_at": {"lt": at}}).data == []
 
 
 def test_items_are_a_resource(sandbox: SandboxProcess, stripe_api: Any) -> None:

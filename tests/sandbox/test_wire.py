@@ -164,6 +164,24 @@ def test_unknown_routes_are_a_404(sandbox: SandboxProcess, method: str, path: st
     assert body["error"]["message"].startswith(f"Unrecognized request URL ({method}: {path}). Please see")
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/balance"), ("POST", "/v1/credit_notes/preview_x/void")])
+def test_what_stripe_has_and_the_sandbox_lacks_is_said_so(sandbox: SandboxProcess, method: str, path: str) -> None:
+    """By name: nobody looks for a misspelling."""
+    status, _, body = ask(sandbox, method, path)
+    assert (status, body["error"]["code"]) == (400, "sandbox_not_built")
+    assert f"{method} {path}" in body["error"]["message"]
+
+
+def test_errors_lead_to_the_log_of_their_request(sandbox: SandboxProcess) -> None:
+    status, headers, body = ask(sandbox, "GET", "/v1/customers/cus_none")
+    account = ask(sandbox, "GET", "/v1/account")[2]["id"]
+    url = f"https://dashboard.stripe.com/{account}/test/workbench/logs?object={headers['request-id']}"
+    assert (status, body["error"]["request_log_url"]) == (404, url)
+    assert list(body["error"]) == sorted(body["error"])
+    _, _, refused = sandbox.request("GET", "/v1/customers", headers={"Authorization": "Bearer sk_test_wrong"})
+    assert sorted(json.loads(refused)["error"]) == ["message", "type"]
+
+
 @pytest.mark.parametrize(
     ("body", "code", "param", "message"),
     [
