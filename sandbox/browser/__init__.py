@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 TRAIN = "endive"
 
 # Joined in this order into one classic script: a shop loads it with a plain <script src>.
-STRIPE_JS = ("api", "integration", "channel", "element", "elements", "challenge", "confirm", "stripe")
+STRIPE_JS = ("api", "integration", "options", "channel", "element", "elements", "challenge", "confirm", "stripe")
 PAGES = {
     "/elements/payment": "payment.html",
     "/elements/address": "address.html",

@@ -19,6 +19,8 @@ class DeferredIntent(TypedDict):
     currency: NotRequired[str]
     setup_future_usage: NotRequired[str]
     capture_method: NotRequired[str]
+    allowed_payment_method_types: NotRequired[List[str]]
+    excluded_payment_method_types: NotRequired[List[str]]
 
 
 class SessionParams(TypedDict):
@@ -36,7 +38,8 @@ def retrieve(world: World, params: dict[str, Any]) -> dict[str, Any]:
     intent = None if kind == "deferred_intent" else _intent(world, kind)
     known = intent or params.get("deferred_intent", {})
     code = known.get("currency")
-    kinds = known.get("payment_method_types") or methods.offered(code) or ["card"]
+    allowed, excluded = known.get("allowed_payment_method_types"), known.get("excluded_payment_method_types")
+    kinds = known.get("payment_method_types") or methods.offered(code, allowed, excluded) or ["card"]
     return {
         "object": "elements_session",
         "account": world.account,

@@ -1,3 +1,6 @@
+import { HONOURED, WITHOUT_USE } from "./variables.js";
+
+const KNOWN = new Set([...HONOURED, ...WITHOUT_USE]);
 const THEMES = {
   stripe: {},
   night: {
@@ -27,6 +30,9 @@ document.adoptedStyleSheets = [sheet];
 export function applyAppearance({ theme = "stripe", variables = {}, rules = {}, labels, disableAnimations } = {}) {
   const root = document.documentElement;
   const values = { ...(THEMES[theme] ?? {}), ...variables };
+  for (const name of Object.keys(variables).filter((name) => !KNOWN.has(name))) {
+    console.warn(`elements: the appearance variable "${name}" is not one that there is.`);
+  }
   for (const name of variablesSet) root.style.removeProperty(name);
   variablesSet = Object.keys(values).map((name) => `--${name}`);
   for (const [name, value] of Object.entries(values)) root.style.setProperty(`--${name}`, value);

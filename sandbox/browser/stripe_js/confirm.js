@@ -29,9 +29,7 @@ class Intents {
    * @returns {Promise<any>}
    */
   async confirm(kind, caller, { elements, clientSecret, confirmParams = {}, redirect = "always" } = {}) {
-    if (!["always", "if_required"].includes(redirect)) {
-      throw new IntegrationError(`Invalid value for ${caller}: redirect should be one of the following strings: always, if_required. You specified: ${redirect}.`);
-    }
+    checkOneOf(redirect, REDIRECTS, "redirect", caller);
     const intent = parseSecretOf(kind, clientSecret ?? elements?._intent?.clientSecret, caller);
     checkReturnUrl(confirmParams.return_url, redirect, caller);
     const frame = elements ? mountedPayment(elements, caller)._frame : undefined;

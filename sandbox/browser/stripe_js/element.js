@@ -45,7 +45,9 @@ class StripeElement {
 
   /** Change some of the options the element was created with; others stay. */
   update(options) {
-    this._options = { ...this._options, ...options };
+    const changed = { ...this._options, ...options };
+    checkElement(this._type, changed, "element.update()");
+    this._options = changed;
     this._frame?.tell("options", this._options);
     return this;
   }
@@ -137,6 +139,7 @@ class StripeElement {
   }
 
   #emit(event, detail) {
+    if (event === "loaderror" && !this.#listeners.get(event)?.length) console.error(`Unhandled ${this._type} Element loaderror`, detail);
     for (const handler of this.#listeners.get(event) ?? []) handler({ elementType: this._type, ...detail });
   }
 }

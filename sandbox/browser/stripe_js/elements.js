@@ -1,18 +1,17 @@
-const DEFERRED_MODES = ["payment", "subscription", "setup"];
-
 /** A group of elements for one intent, existing (client secret) or still to be made (deferred mode). */
 class StripeElements {
   #elements = [];
   #updated = [];
 
   /** @param {Record<string, any>} options */
-  constructor(origin, key, options = {}) {
+  constructor(origin, key, options = {}, stripesLocale = "auto") {
     this._origin = origin;
     this._key = key;
+    this._locale = stripesLocale;
     this._options = options;
     this._submitted = false;
+    checkGroup(options, "elements()");
     if (options.clientSecret !== undefined) this._intent = parseSecret(options.clientSecret, "elements()");
-    else if (options.mode !== undefined) checkDeferred(options);
   }
 
   /**
@@ -30,9 +29,7 @@ class StripeElements {
     if (type === "payment" && !this._intent && !this._options.mode) {
       throw new IntegrationError("In order to create a payment element, you must pass a clientSecret or mode when creating the Elements group.");
     }
-    if (type === "address" && !["shipping", "billing"].includes(options.mode)) {
-      throw new IntegrationError("Missing value for elements.create('address'): options.mode should be 'shipping' or 'billing'.");
-    }
+    checkElement(type, options, `elements.create('${type}')`);
     const element = new StripeElement(this, type, options);
     this.#elements.push(element);
     return element;
@@ -46,8 +43,9 @@ class StripeElements {
   /** Change appearance, locale, or what a deferred intent will be; never which intent it is. */
   async update(options = {}) {
     if ("clientSecret" in options) throw new IntegrationError("elements.update(): clientSecret cannot be changed. Create a new Elements group instead.");
-    this._options = { ...this._options, ...options };
-    if (this._options.mode) checkDeferred(this._options);
+    const changed = { ...this._options, ...options };
+    checkGroup(changed, "elements.update()");
+    this._options = changed;
     await Promise.all(this.#elements.map((element) => element._frame?.ask("settings", this._settings())));
     for (const handler of this.#updated) handler();
   }
@@ -73,7 +71,7 @@ class StripeElements {
   }
 
   _settings() {
-    const { appearance = {}, locale = "auto", loader = "auto", ...rest } = this._options;
+    const { appearance = {}, locale = this._locale, loader = "auto", ...rest } = this._options;
     // Functions and nodes cannot cross to a frame, and no frame needs them.
     const deferred = rest.mode ? rest : undefined;
     return JSON.parse(JSON.stringify({ key: this._key, appearance, locale, loader, intent: this._intent, deferred }));
@@ -81,19 +79,6 @@ class StripeElements {
 
   _forget(element) {
     this.#elements = this.#elements.filter((known) => known !== element);
-  }
-}
-
-/** @param {Record<string, any>} options */
-function checkDeferred({ mode, amount, currency }) {
-  if (!DEFERRED_MODES.includes(mode)) {
-    throw new IntegrationError(`Invalid value for elements(): mode should be one of the following strings: ${DEFERRED_MODES.join(", ")}. You specified: ${mode}.`);
-  }
-  if (mode !== "setup" && !(Number.isInteger(amount) && amount >= 0)) {
-    throw new IntegrationError(`Invalid value for elements(): amount should be a non-negative integer in the currency's smallest unit. You specified: ${amount}.`);
-  }
-  if (mode !== "setup" && !/^[a-z]{3}$/.test(currency)) {
-    throw new IntegrationError(`Invalid value for elements(): currency should be a three-letter ISO code in lower case. You specified: ${currency}.`);
   }
 }
 

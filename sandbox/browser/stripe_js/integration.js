@@ -6,6 +6,14 @@ class IntegrationError extends Error {
   }
 }
 
+/** Fault lies with the page when the sandbox will not answer it: better said at once than by a form that stays empty. */
+function checkPage({ protocol, hostname, origin }) {
+  if (/^https?:$/.test(protocol) && ["localhost", "127.0.0.1"].includes(hostname)) return;
+  throw new IntegrationError(
+    `The sandbox answers pages of http://localhost and http://127.0.0.1 only, not of ${origin}. Serve this page there, for example with python -m http.server.`,
+  );
+}
+
 /** The publishable key, or an IntegrationError that says what is wrong with it. */
 function checkedKey(key) {
   if (key === "") throw new IntegrationError("Please call Stripe() with your publishable key. You used an empty string.");
@@ -26,6 +34,11 @@ function checkedKey(key) {
 
 /** `{kind: "payment"|"setup", id, clientSecret}` of a client secret, or an IntegrationError. */
 function parseSecret(clientSecret, caller) {
+  if (clientSecret === undefined) {
+    throw new IntegrationError(
+      `Missing value for ${caller}: clientSecret should be a client secret of the form \${id}_secret_\${secret}.`,
+    );
+  }
   const match = typeof clientSecret === "string" && /^((pi|seti)_[A-Za-z0-9]+)_secret_[A-Za-z0-9]+$/.exec(clientSecret);
   if (!match) {
     throw new IntegrationError(

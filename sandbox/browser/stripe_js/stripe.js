@@ -2,6 +2,7 @@ const SANDBOX_ORIGIN = new URL(/** @type {HTMLScriptElement} */ (document.curren
 
 /** The sandbox's stand-in for Stripe.js: same calls, same results, local API. */
 function Stripe(publishableKey, options = {}) {
+  checkPage(window.location);
   const key = checkedKey(publishableKey);
   const intents = new Intents(SANDBOX_ORIGIN, key);
 
@@ -11,7 +12,7 @@ function Stripe(publishableKey, options = {}) {
   };
 
   return {
-    elements: (elementsOptions = {}) => new StripeElements(SANDBOX_ORIGIN, key, { locale: options.locale, ...elementsOptions }),
+    elements: (elementsOptions = {}) => new StripeElements(SANDBOX_ORIGIN, key, elementsOptions, options.locale),
     confirmPayment: (call) => intents.confirm("payment", "stripe.confirmPayment()", call),
     confirmSetup: (call) => intents.confirm("setup", "stripe.confirmSetup()", call),
     handleNextAction: async (call) => {

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Request, expect
 
 from tests.browser.elements.shop import PaymentPage
+from tests.sandbox_process import ROOT, SandboxProcess
 
 pytestmark = pytest.mark.browser
 
@@ -205,6 +206,40 @@ def test_appearance_reaches_the_fields_and_follows_updates(shop: PaymentPage, or
     shop.page.evaluate("() => shop.elements.update({appearance: {variables: {borderRadius: '2px'}}})")
     expect(number).to_have_css("border-radius", "2px")
     expect(shop.frame.locator("label").first).to_have_css("font-weight", "400")
+
+
+def test_every_appearance_variable_is_honoured_or_passed_over_knowingly(
+    shop: PaymentPage, sandbox: SandboxProcess
+) -> None:
+    """Of those that Stripe's types name, the style sheets use what is said to be used; an unknown one is told."""
+    shop.page.goto(f"{sandbox.url}/elements/payment")
+    names = "async () => { const { HONOURED, WITHOUT_USE } = await import('/elements/static/variables.js'); "
+    honoured, without_use = shop.page.evaluate(names + "return [HONOURED, WITHOUT_USE] }")
+    static = ROOT / "sandbox" / "browser" / "static"
+    used = set(re.findall(r"var\(\s*--(\w+)", "".join(sheet.read_text() for sheet in static.glob("*.css"))))
+    assert set(honoured) <= used
+    assert not set(without_use) & used
+    types = ROOT / "node_modules" / "@stripe" / "stripe-js" / "dist" / "stripe-js" / "elements-group.d.ts"
+    if types.exists():
+        variables = (
+            types.read_text().partition("interface Appearance")[2].partition("variables?: {")[2].partition("};")[0]
+        )
+        assert set(re.findall(r"^\s+(\w+)\?:", variables, re.MULTILINE)) == {*honoured, *without_use}
+
+
+def test_names_that_nobody_knows_are_told_to_the_console(shop: PaymentPage, order: SimpleNamespace) -> None:
+    """As a typing mistake would be: the form works, the console says what was passed over."""
+    told: list[str] = []
+    shop.page.on("console", lambda line: told.append(line.text))
+    appearance = {"variables": {"colorPrimry": "red"}, "rules": {"input": {"color": "red"}}}
+    shop.open(order.secret, elements={"apperance": {}, "appearance": appearance}, payment={"layuot": "tabs"})
+    expect(shop.field("number")).to_be_visible()
+    assert [text.partition(" This may")[0] for text in told] == [
+        "Unrecognized elements() parameter: apperance is not a recognized parameter.",
+        "Unrecognized elements.create('payment') parameter: layuot is not a recognized parameter.",
+        'elements: the appearance variable "colorPrimry" is not one that there is.',
+        'elements: the appearance rule for "input" is not a selector that can be styled.',
+    ]
 
 
 @pytest.mark.parametrize(("theme", "scheme"), [("stripe", "light"), ("flat", "light"), ("night", "dark")])

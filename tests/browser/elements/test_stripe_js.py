@@ -71,7 +71,15 @@ def test_deferred_form_refuses_an_intent_of_another_amount(shop: PaymentPage, or
     error = shop.page.evaluate(confirm, order.secret)["error"]
     assert error["type"] == "invalid_request_error"
     assert "is for 1500 usd, but the Elements group was created for 500 usd" in error["message"]
-    shop.page.evaluate("() => shop.elements.update({amount: 1500})")
+    shop.page.evaluate("() => shop.elements.update({amount: 1500, mode: 'payment'})")
+    shop.page.evaluate("() => shop.elements.submit()")
+    error = shop.page.evaluate(confirm, order.secret)["error"]
+    assert "has the setup_future_usage off_session, but the Elements group was created with null" in error["message"]
+    shop.page.evaluate("() => shop.elements.update({mode: 'setup'})")
+    shop.page.evaluate("() => shop.elements.submit()")
+    error = shop.page.evaluate(confirm, order.secret)["error"]
+    assert "created in setup mode, for a SetupIntent, not for a PaymentIntent" in error["message"]
+    shop.page.evaluate("() => shop.elements.update({mode: 'payment', setup_future_usage: 'off_session'})")
     shop.page.evaluate("() => shop.elements.submit()")
     assert shop.page.evaluate(confirm, order.secret)["paymentIntent"]["status"] == "succeeded"
 
@@ -99,6 +107,24 @@ def test_deferred_form_refuses_an_intent_of_another_amount(shop: PaymentPage, or
         ),
         ("shop.stripe.retrieveSetupIntent('pi_1_secret_2')", "should belong to a SetupIntent"),
         ("shop.stripe.elements({mode: 'payment', amount: 1.5, currency: 'usd'})", "amount should be a non-negative"),
+        ("shop.stripe.elements({mode: 'payment', amount: 5, currency: 'USD'})", "ISO code in lower case"),
+        ("shop.stripe.elements({mode: 'rent'})", "mode should be one of the following strings: payment, subscription"),
+        ("shop.stripe.elements('pi_1_secret_2')", "options should be an object. You specified: pi_1_secret_2."),
+        ("shop.stripe.elements({clientSecret: 'pi_1_secret_2', mode: 'setup'})", "can't be given both"),
+        ("shop.stripe.elements({appearance: {theme: 'dark'}})", "appearance.theme should be one of"),
+        ("shop.stripe.elements({}).create('payment')", "you must pass a clientSecret or mode"),
+        ("shop.elements.update({clientSecret: 'pi_1_secret_2'})", "clientSecret cannot be changed"),
+        ("shop.payment.update({layout: 'rows'})", "layout should be one of the following strings: tabs, accordion"),
+        ("shop.payment.on('ready')", "Event handlers must be functions."),
+        (
+            "shop.stripe.confirmPayment({elements: 7, clientSecret: 'pi_1_secret_2', redirect: 'never'})",
+            "redirect should",
+        ),
+        (
+            "shop.stripe.confirmPayment()",
+            "Missing value for stripe.confirmPayment(): clientSecret should be a client secret",
+        ),
+        ("shop.stripe.confirmPayment({clientSecret: 'seti_1_secret_2'})", "should belong to a PaymentIntent"),
     ],
 )
 def test_misuse_throws_an_integration_error(shop: PaymentPage, order: SimpleNamespace, call: str, message: str) -> None:
@@ -106,6 +132,26 @@ def test_misuse_throws_an_integration_error(shop: PaymentPage, order: SimpleName
     thrown = shop.rejection(call)
     assert thrown.startswith("IntegrationError: ")
     assert message in thrown
+
+
+def test_form_that_nobody_listens_to_tells_the_console(shop: PaymentPage, order: SimpleNamespace) -> None:
+    shop.open(order.secret)
+    expect(shop.field("number")).to_be_visible()
+    with shop.page.expect_console_message(lambda line: line.type == "error" and "Unhandled" in line.text) as told:
+        shop.page.evaluate(
+            """() => Stripe("pk_test_other").elements({mode: "setup"}).create("payment").mount("#address")"""
+        )
+    assert told.value.text.startswith("Unhandled payment Element loaderror")
+
+
+def test_page_elsewhere_is_told_at_once(page: Page, sandbox: SandboxProcess) -> None:
+    """A file, or a name of this machine that the sandbox does not answer."""
+    stripe_js = page.request.get(f"{sandbox.url}/endive/stripe.js").text()
+    page.route("http://shop.example/**", lambda route: route.fulfill(body="<script src='/s.js'></script>"))
+    page.route("http://shop.example/s.js", lambda route: route.fulfill(body=stripe_js))
+    page.goto("http://shop.example/")
+    call = "() => { try { Stripe('pk_test_sandbox') } catch (error) { return error.message } }"
+    assert "answers pages of http://localhost and http://127.0.0.1 only" in page.evaluate(call)
 
 
 def test_only_the_train_the_sandbox_speaks_is_served(page: Page, sandbox_process: SandboxProcess) -> None:
