@@ -158,7 +158,7 @@ def events_list(failed: bool, event_type: str | None, limit: int) -> None:
     """
     query = sa.select(WebhookEvent.__table__).order_by(WebhookEvent.received_at.desc(), WebhookEvent.id).limit(limit)
     if failed:
-        query = query.where(WebhookEvent.state == "failed")
+        query = query.where(WebhookEvent.is_unfinished(), WebhookEvent.state == "failed")
     if event_type:
         prefix = event_type.removesuffix("*")
         same = WebhookEvent.type == event_type

@@ -134,7 +134,7 @@ def ledger() -> Findings:
             f"The last {len(versions)} events were of API version {versions[0]}: each leads to a question to Stripe.",
             f"Delete the endpoint and run `flask webhooks create {webhook_url()}`; `stripe listen` needs --latest.",
         )
-    failed = sa.select(sa.func.count()).where(WebhookEvent.state == "failed")
+    failed = sa.select(sa.func.count()).where(WebhookEvent.is_unfinished(), WebhookEvent.state == "failed")
     if count := db.session.scalar(failed):
         remedy = "`flask events list --failed` tells why, `flask events replay --failed` does them again."
         yield Finding(WARNING, "events", f"{count} events failed and are not done.", remedy)

@@ -171,8 +171,6 @@ def _actions() -> sa.Select[Any]:
 
 UNFINISHED = ("failed", "foreign")
 STATES = (*UNFINISHED, "done", "ignored")
-# Word for word the condition of the index of unfinished events: only then does SQLite think of it.
-IS_UNFINISHED = sa.text("webhook_events.state IN ('failed', 'foreign')")
 
 
 def events(asked: str, state: str | None, page: int) -> Page:
@@ -188,13 +186,15 @@ def events(asked: str, state: str | None, page: int) -> Page:
     if state:
         query = query.where(WebhookEvent.state == state)
     if state in UNFINISHED:
-        query = query.where(IS_UNFINISHED)
+        query = query.where(WebhookEvent.is_unfinished())
     return page_of(query.order_by(WebhookEvent.received_at.desc(), WebhookEvent.id), page)
 
 
 def event_counts() -> dict[str, int]:
     """How many events there are, and how many of them have something left to do."""
-    unfinished = sa.select(WebhookEvent.state, sa.func.count()).where(IS_UNFINISHED).group_by(WebhookEvent.state)
+    unfinished = (
+        sa.select(WebhookEvent.state, sa.func.count()).where(WebhookEvent.is_unfinished()).group_by(WebhookEvent.state)
+    )
     counts = {row[0]: row[1] for row in db.session.execute(unfinished)}
     total = db.session.scalar(sa.select(sa.func.count()).select_from(WebhookEvent)) or 0
     return {"failed": 0, "foreign": 0, **counts, "all": total}

@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 import db
+import ledger
 from tests.shop import pay
 
 
@@ -66,3 +67,15 @@ def test_the_gate_does_not_grow_with_the_customers(shop, count, alice):
     assert "customers" in gate
     assert steps
     assert not [step for step in steps if step.startswith("SCAN")], steps
+
+
+@pytest.mark.parametrize("wanted", [{}, {"state": "foreign"}, {"event_type": "invoice.created"}])
+def test_what_is_left_to_do_is_found_without_reading_the_ledger(app, statements, wanted):
+    """By the index of unfinished events alone, once a minute."""
+    with app.app_context(), db.reader().connect() as connection:
+        ledger.unfinished(**wanted)
+        query = statements[-1]
+        values = tuple("1" for _ in range(query.count("?")))
+        steps = [row[-1] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + query, values)]
+
+    assert "SEARCH webhook_events USING INDEX ix_webhook_events_unfinished (state=?)" in steps
