@@ -196,7 +196,7 @@ def _answered(sandbox: Sandbox) -> Response:
     except StripeError as refused:
         _log(sandbox, None, refused.status)
         return _unauthorized(sandbox, refused)
-    call = Call(request.method, request.path, form, request.headers, request.host_url.rstrip("/"))
+    call = Call(request.method, request.path, form, request.headers, f"{request.scheme}://{request.host}")
     answer = sandbox.api.answer(call)
     _log(sandbox, call, answer.status)
     if sandbox.check:
