@@ -24,6 +24,8 @@ from models import Operation, User
 from quotes import Standing
 from readings import Plan
 
+CHANGE = "subscription_update"  # billing_reason of the invoices that changes make
+
 Row = dict[str, Any]
 
 
@@ -66,7 +68,9 @@ def _go_on(user: User, lookup_key: str, terms: Row, begun: Operation) -> Row | N
 
 def _happened(subscription: Row, price_id: str) -> bool:
     """Whether a subscription has this price, or will once that is paid."""
-    return bool(subscription["pending_update"]) or subscription["items"]["data"][0]["price"]["id"] == price_id
+    pending = subscription["pending_update"]
+    items = pending["subscription_items"] if pending else subscription["items"]["data"]
+    return bool(items[0]["price"]["id"] == price_id)
 
 
 def _read(user: User, subscription_id: str, token: str | None) -> Row | None:
@@ -140,10 +144,12 @@ def _told(subscription: Row) -> Row:
     return {**shown, "status": "requires_payment_method", "clientSecret": secret, "message": why}
 
 
-def _hold_to_quote(invoice: Row, operation_id: str, terms: Row) -> None:
+def _hold_to_quote(invoice: Row | None, operation_id: str, terms: Row) -> None:
     """Never another amount than shown: an unpaid invoice that differs is voided, a paid one's surplus refunded."""
+    if invoice is None or invoice["id"] == terms["latest_invoice"] or invoice["billing_reason"] != CHANGE:
+        return  # nothing was charged for it, or a renewal came after it
     charged, quoted = (invoice["total"], invoice["amount_due"]), (terms["total"], terms["amount_due"])
-    if invoice["id"] == terms["latest_invoice"] or charged == quoted:
+    if charged == quoted:
         return
     note = f"invoice {invoice['id']} is {charged}, quoted was {quoted}"
     current_app.logger.error(note)
@@ -219,16 +225,21 @@ def undo(user: User, subscription_id: str) -> Row:
 
 def finish() -> None:
     """Settle the changes whose answer got lost and which nobody has pressed again."""
-    for operation in operations.left_open("change_plan", subscriptions.PATIENCE):
-        subscription = billing.retrieve_to_change(operation.subject).object
-        happened = _happened(subscription, operation.params["new"])
-        if happened:
-            _hold_to_quote(subscription["latest_invoice"], operation.id, operation.params)
-        operations.end(operation.id, "done" if happened else "failed")
-    for operation in operations.left_open("schedule_change", subscriptions.PATIENCE):
-        subscription = billing.retrieve_to_change(operation.subject).object
-        schedule = subscription["schedule"]
-        cut_off = schedule is None or subscriptions.is_unmarked(schedule)
-        if cut_off:  # a schedule without the change in it would only stand in the way
-            subscriptions.drop_schedule(subscription, sync.id_of(subscription["customer"]) or "")
-        operations.end(operation.id, "failed" if cut_off else "done")
+    subscriptions.settle_each({"change_plan": _finish_change, "schedule_change": _finish_schedule})
+
+
+def _finish_change(operation: operations.Open) -> None:
+    subscription = billing.retrieve_to_change(operation.subject).object
+    happened = _happened(subscription, operation.params["new"])
+    if happened:
+        _hold_to_quote(subscription["latest_invoice"], operation.id, operation.params)
+    operations.end(operation.id, "done" if happened else "failed")
+
+
+def _finish_schedule(operation: operations.Open) -> None:
+    subscription = billing.retrieve_to_change(operation.subject).object
+    schedule = subscription["schedule"]
+    cut_off = schedule is None or subscriptions.is_unmarked(schedule)
+    if cut_off:  # a schedule without the change in it would only stand in the way
+        subscriptions.drop_schedule(subscription, sync.id_of(subscription["customer"]) or "")
+    operations.end(operation.id, "failed" if cut_off else "done")

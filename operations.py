@@ -47,8 +47,9 @@ def begin(kind: str, subject: str, params: dict[str, Any], *, id: str | None = N
         if there:
             return Open(there.id, subject, there.params, fresh=False, given_up=there.note == AFTER_GIVEN_UP)
         note = AFTER_GIVEN_UP if gone.rowcount else None
-        tx.execute(sa.insert(Operation).values(row | {"note": note}))
-    return Open(id, subject, params, fresh=True, given_up=note is not None)
+        new = db.insert(Operation).values(row | {"note": note}).on_conflict_do_nothing(index_elements=["id"])
+        fresh = bool(tx.execute(new).rowcount)  # else this very one was begun and ended a moment ago
+    return Open(id, subject, params, fresh=fresh, given_up=note is not None)
 
 
 def is_open(kind: str, subject: str) -> bool:

@@ -93,15 +93,18 @@ def ask(user: User, subscription_id: str) -> Standing:
 def refuse_unless_settled(standing: Standing) -> None:
     """Raises Problem (409) that says what to do first."""
     subscription, account = standing.subscription, url_for("account.settings")
-    invoice = subscription["latest_invoice"]
     if subscription["status"] in sync.ENDED:
         raise subscriptions.ended()
     if subscription["pending_update"]:
         raise Problem(
             409, "change_pending", "A change is waiting for its payment. Finish or drop it first.", url=account
         )
-    if subscription["status"] not in ("active", "trialing") or (invoice and is_owed(invoice)):
-        raise Problem(409, "payment_open", "Your last invoice is not paid yet. Please pay it first.", url=account)
+    if subscription["status"] == "paused":
+        raise Problem(409, "paused", "Your subscription is paused. Please write to us to go on with it.")
+    if subscription["latest_invoice"]:
+        refuse_unless_paid(subscription["latest_invoice"])
+    if subscription["status"] not in ("active", "trialing"):
+        raise payment_open()
     if subscription["cancel_at_period_end"] or subscription["cancel_at"]:
         raise Problem(409, "ending", "Your subscription is about to end. Keep it first, then change it.", url=account)
     if len(subscription["items"]["data"]) != 1:
@@ -109,11 +112,37 @@ def refuse_unless_settled(standing: Standing) -> None:
     subscriptions.own_schedule(subscription)
 
 
-def is_owed(invoice: Row) -> bool:
-    """Whether an invoice still waits for money. A dropped change leaves a void one, which does not."""
-    if invoice["status"] == "void":
-        return bool(invoice["billing_reason"] == "subscription_create")
-    return bool(invoice["status"] != "paid")
+def refuse_unless_paid(invoice: Row) -> None:
+    """What was never paid for must not be credited. Raises Problem (409) that says what to wait for or to do."""
+    if invoice["status"] == "paid" or is_dropped_change(invoice):
+        return
+    if invoice["status"] == "draft":
+        raise Problem(
+            409,
+            "renewing",
+            "Your renewal is being charged right now. Please come back in an hour or two.",
+        )
+    if invoice["status"] == "uncollectible":
+        raise Problem(409, "written_off", "An invoice of yours was never paid. Please write to us first.")
+    intent = billing.invoice_intent(invoice["id"])
+    if intent and intent["status"] == "processing":
+        raise Problem(
+            409,
+            "payment_in_progress",
+            "Your last payment is still on its way through the banks. You can change your plan once it has arrived.",
+            url=url_for("account.settings"),
+        )
+    raise payment_open()
+
+
+def is_dropped_change(invoice: Row) -> bool:
+    return bool(invoice["status"] == "void" and invoice["billing_reason"] != "subscription_create")
+
+
+def payment_open() -> Problem:
+    return Problem(
+        409, "payment_open", "Your last invoice is not paid yet. Please pay it first.", url=url_for("wallet.pay_first")
+    )
 
 
 def target(standing: Standing, lookup_key: str) -> Plan:
@@ -127,8 +156,10 @@ def target(standing: Standing, lookup_key: str) -> Plan:
 
 def offer(standing: Standing, plan: Plan, user: User, proration_date: int | None = None) -> Row:
     """The quote for a standing: lines, amounts, dates and the signed token."""
-    now = is_upgrade(standing, plan) and standing.can_pay_at_once
+    upgrade = is_upgrade(standing, plan)
+    now = upgrade and standing.can_pay_at_once
     invoice = preview(standing, plan, proration_date).object if now else None
+    renewal = preview_renewal(standing, plan).object
     terms = {
         "id": operations.new_id(),
         "user": user.id,
@@ -144,6 +175,7 @@ def offer(standing: Standing, plan: Plan, user: User, proration_date: int | None
         "total": invoice["total"] if invoice else 0,
         "amount_due": invoice["amount_due"] if invoice else 0,
         "proration_date": proration_date_of(invoice) if invoice else None,
+        "next_amount": renewal["total"],
         "expires_at": min(standing.now + QUOTE_LIFE, standing.period_end),
     }
     return {
@@ -153,7 +185,8 @@ def offer(standing: Standing, plan: Plan, user: User, proration_date: int | None
         "currency": standing.currency,
         "effectiveAt": standing.now if now else standing.period_end,
         "atOnce": now,
-        "nextAmount": plan.amount * standing.quantity,
+        "upgrade": upgrade,
+        "nextAmount": terms["next_amount"],
         "nextAt": _next_at(standing, plan, invoice),
         "invoice": _shown(invoice) if invoice else None,
     }
@@ -175,9 +208,17 @@ def per_day(amount: int, interval: str, count: int) -> Fraction:
 
 
 def preview(standing: Standing, plan: Plan, proration_date: int | None) -> billing.Answer:
-    details: Row = {"items": [item_of(standing, plan)], "proration_behavior": "always_invoice"}
-    if proration_date:
-        details["proration_date"] = proration_date
+    """The invoice that the change would make now."""
+    at = {"proration_date": proration_date} if proration_date else {}
+    return _preview(standing, {"items": [item_of(standing, plan)], "proration_behavior": "always_invoice", **at})
+
+
+def preview_renewal(standing: Standing, plan: Plan) -> billing.Answer:
+    """A period of the new plan, with coupons and taxes."""
+    return _preview(standing, {"items": [item_of(standing, plan)], "proration_behavior": "none"})
+
+
+def _preview(standing: Standing, details: Row) -> billing.Answer:
     return billing.preview_invoice(
         cast(billing.params.InvoiceCreatePreviewParams, {"subscription": standing.id, "subscription_details": details})
     )

@@ -6,6 +6,7 @@ has an id that is stored first and is its idempotency key.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -255,17 +256,42 @@ def _give_back_first_payment(subscription: Row, user_id: int) -> str | None:
 
 def finish_refunds() -> None:
     """Give back what should have been, where Stripe did not answer or a process died: within a minute or two."""
-    for operation in operations.left_open("end_unpaid", PATIENCE):
-        subscription = billing.retrieve_checkout(operation.subject).object
-        if subscription["status"] in sync.ENDED:
-            _give_back_first_payment(subscription, operation.params["user_id"])
-        operations.end(operation.id, "done")
-    for left in operations.left_open("refund", PATIENCE):
-        operation = operations.begin("refund", left.subject, left.params)
-        if operation.given_up and operation.params["amount"] is not None:
-            operations.end(operation.id, "failed", "its key is too old, and a part could be given back twice")
-        else:
-            _refund(operation)
+    settle_each({"end_unpaid": _finish_end_unpaid, "refund": _finish_refund})
+
+
+def _finish_end_unpaid(operation: operations.Open) -> None:
+    subscription = billing.retrieve_checkout(operation.subject).object
+    if subscription["status"] in sync.ENDED:
+        _give_back_first_payment(subscription, operation.params["user_id"])
+    operations.end(operation.id, "done")
+
+
+def _finish_refund(left: operations.Open) -> None:
+    operation = operations.begin("refund", left.subject, left.params)
+    if operation.given_up and operation.params["amount"] is not None:
+        operations.end(operation.id, "failed", "its key is too old, and a part could be given back twice")
+    else:
+        _refund(operation)
+
+
+def settle_each(settlers: dict[str, Callable[[operations.Open], None]], *, after: int = PATIENCE) -> None:
+    """Bring operations of these kinds to their end that were left open `after` so many seconds.
+
+    One that fails does not hold up the next: all failures are raised together at the end. What Stripe refuses has
+    failed for good.
+    """
+    failures: list[Exception] = []
+    for kind, settle in settlers.items():
+        for operation in operations.left_open(kind, after):
+            try:
+                settle(operation)
+            except billing.Refused as error:
+                operations.end(operation.id, "failed", str(error))
+                failures.append(error)
+            except Exception as error:
+                failures.append(error)
+    if failures:
+        raise ExceptionGroup("not all that was left open could be settled", failures)
 
 
 def give_back(invoice_id: str, user_id: int, amount: int | None = None) -> str:
@@ -470,6 +496,18 @@ def cancel(
         return {"id": subscription_id, "object": "subscription", "status": "canceled"}
     sync.learn(noted, answer)
     return answer.object
+
+
+def end_now(subscription: Row, user: User) -> None:
+    """End what runs, or waits for its first payment. What has ended since it was asked for is a success."""
+    if subscription["status"] == "incomplete":
+        _end_unpaid(subscription, user)
+        return
+    noted = sync.note(sync.id_of(subscription["customer"]) or "")
+    try:
+        sync.learn(noted, billing.cancel_subscription(subscription["id"]))
+    except billing.Missing:
+        sync.ask("subscription", subscription["id"], quick=False)
 
 
 def resume(user: User, subscription_id: str, record: Record | None = None) -> Row:

@@ -216,6 +216,44 @@ def test_an_upgrade_the_bank_asks_about_waits_for_the_customer(alice, shop):
     assert plan_of(shop, alice) == "basic_monthly"
 
 
+# --- coupons
+
+
+@pytest.fixture
+def half_price(alice, shop):
+    """Alice pays half, for good."""
+    stripe = shop.sandbox.client.v1
+    coupon = stripe.coupons.create({"percent_off": 50, "duration": "forever"})
+    stripe.subscriptions.update(alice.subscription, {"discounts": [{"coupon": coupon.id}]})
+    return alice
+
+
+def test_the_next_amount_is_what_the_renewal_will_cost(half_price, shop):
+    """With the coupon."""
+    quoted = quote(half_price).json()
+    confirm(half_price, quoted["quote"])
+    shop.sandbox.advance_to(quoted["nextAt"] + 2 * 3600)
+
+    assert charges(shop)[0] == quoted["nextAmount"] == 750
+
+
+@pytest.mark.parametrize("lookup_key", ["premium_monthly", "basic_monthly"])
+def test_a_quote_with_a_coupon_that_is_gone_is_stale(subscriber, shop, lookup_key):
+    """Whether it was due now or at the next renewal."""
+    alice = subscriber("basic_monthly" if lookup_key == "premium_monthly" else "premium_monthly")
+    stripe = shop.sandbox.client.v1
+    coupon = stripe.coupons.create({"percent_off": 50, "duration": "forever"})
+    stripe.subscriptions.update(alice.subscription, {"discounts": [{"coupon": coupon.id}]})
+    token = quote(alice, lookup_key).json()["quote"]
+    stripe.subscriptions.update(alice.subscription, {"discounts": ""})
+
+    answer = confirm(alice, token, lookup_key)
+
+    assert refusal(answer) == (409, "quote_stale")
+    assert answer.json()["error"]["quote"]["nextAmount"] in (1500, 500)
+    assert len(charges(shop)) == 1
+
+
 # --- downgrades
 
 
@@ -308,6 +346,24 @@ def test_another_customers_subscription_does_not_exist(alice, subscriber):
 def test_a_missing_argument_is_named(alice, missing):
     """400."""
     assert refusal(quote(alice, **{missing: ""})) == (400, "invalid_field")
+
+
+def test_while_a_renewal_is_being_charged_it_is_told_so(alice, shop):
+    """Its invoice is a draft for an hour: nothing can be paid yet."""
+    end = shop.sandbox.client.v1.subscriptions.retrieve(alice.subscription)["items"].data[0].current_period_end
+    shop.sandbox.advance_to(end + 60)
+
+    assert refusal(quote(alice)) == (409, "renewing")
+
+
+def test_what_was_written_off_is_not_credited(alice, shop):
+    """Nor asked for: it cannot be paid here any more."""
+    save_card(shop, alice, "pm_card_chargeCustomerFail")
+    shop.sandbox.advance(days=32)
+    stripe = shop.sandbox.client.v1
+    stripe.invoices.mark_uncollectible(stripe.subscriptions.retrieve(alice.subscription).latest_invoice)
+
+    assert refusal(quote(alice)) == (409, "written_off")
 
 
 def test_past_due_must_pay_first(alice, shop):
@@ -406,6 +462,76 @@ def test_a_quote_that_stripe_refused_is_not_tried_again(alice, shop):
 
     assert refusal(again) == (409, "quote_stale")
     assert confirm(alice, again.json()["error"]["quote"]["quote"]).json()["status"] == "changed"
+
+
+def lose_the_answer(shop, visitor, token):
+    """Stripe does it, and we do not hear."""
+    path = f"^/v1/subscriptions/{visitor.subscription}$"
+    shop.sandbox.fault(method="POST", path=path, status=500, times=9, when="after")
+    assert confirm(visitor, token).status_code == 503
+    shop.sandbox.control("DELETE", "faults")
+
+
+def test_a_renewal_after_a_lost_answer_is_not_taken_for_the_change(alice, shop):
+    """The shop was down for weeks: of the renewal nothing is given back."""
+    lose_the_answer(shop, alice, quote(alice).json()["quote"])
+    shop.sandbox.advance(days=32)
+
+    tick(shop)
+
+    assert {row["state"] for row in shop.rows(Operation) if row["kind"] == "change_plan"} == {"done"}
+    assert "refund" not in {row["kind"] for row in shop.rows(Operation)}
+
+
+def test_a_change_that_stripe_knows_nothing_of_does_not_hold_up_the_next(alice, shop):
+    """It has failed for good; the one behind it is settled."""
+    lose_the_answer(shop, alice, quote(alice).json()["quote"])
+    gone = {"id": "a" * 32, "kind": "change_plan", "subject": "sub_gone", "params": {"new": "price_x"}}
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.insert(Operation).values(**gone, state="open", started_at=0))
+
+    with pytest.raises(ExceptionGroup):
+        tick(shop)
+    tick(shop)
+
+    states = {row["subject"]: row["state"] for row in shop.rows(Operation) if row["kind"] == "change_plan"}
+    assert states == {"sub_gone": "failed", alice.subscription: "done"}
+
+
+def test_a_quote_that_another_tab_confirms_at_the_same_moment_is_charged_once(alice, shop, mocker):
+    """Both have looked; one ends before the other writes down what it begins."""
+    token = quote(alice).json()["quote"]
+    ask, overtaking = billing.preview_invoice, []
+
+    def overtaken(values):
+        answer = ask(values)
+        if not overtaking:
+            overtaking.append("now")
+            overtaking.append(confirm(alice, token).json()["status"])
+        return answer
+
+    mocker.patch.object(billing, "preview_invoice", side_effect=overtaken)
+
+    assert confirm(alice, token).json()["status"] == "changed"
+    assert overtaking[1] == "changed"
+    assert len(charges(shop)) == 2
+
+
+def test_another_change_that_waits_is_not_the_one_that_was_asked_for(alice, shop, many_plans):
+    """Made elsewhere while our answer got lost."""
+    stripe = shop.sandbox.client.v1
+    token = quote(alice, "plan2_month").json()["quote"]
+    path = f"^/v1/subscriptions/{alice.subscription}$"
+    shop.sandbox.fault(method="POST", path=path, status=500, times=9)
+    confirm(alice, token, "plan2_month")
+    shop.sandbox.control("DELETE", "faults")
+    save_card(shop, alice, "pm_card_chargeCustomerFail")
+    item = stripe.subscriptions.retrieve(alice.subscription).to_dict()["items"]["data"][0]["id"]
+    (price,) = stripe.prices.list({"lookup_keys": ["plan3_month"]}).data
+    values = {"items": [{"id": item, "price": price.id}], "payment_behavior": "pending_if_incomplete"}
+    stripe.subscriptions.update(alice.subscription, {**values, "proration_behavior": "always_invoice"})
+
+    assert refusal(confirm(alice, token, "plan2_month")) == (409, "change_pending")
 
 
 def test_an_invoice_that_differs_from_the_quote_is_given_back(alice, shop, mocker):
