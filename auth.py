@@ -49,7 +49,7 @@ csrf = CSRFProtect()
 
 
 class AddressTaken(Exception):
-    """Two people, or one twice, registered one address at the same moment."""
+    """Two people, or one twice, registered or confirmed one address at the same moment."""
 
 
 class Users(SQLAlchemySessionUserDatastore):
@@ -67,6 +67,16 @@ class Users(SQLAlchemySessionUserDatastore):
             db.session.rollback()
             raise AddressTaken from error
         return cast(User, user)
+
+    def put(self, model: Any) -> Any:
+        """Store it at once: what is told of a new address must be true by then."""
+        super().put(model)  # type: ignore[no-untyped-call]
+        try:
+            db.session.commit()
+        except sqlalchemy.exc.IntegrityError as error:
+            db.session.rollback()
+            raise AddressTaken from error
+        return model
 
 
 class LoginForm(forms.LoginForm):
@@ -157,6 +167,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(AddressTaken, _on_address_taken)
     signals.user_authenticated.connect(_keep_session, app)
     signals.user_not_registered.connect(_say_how_to_go_on, app)
+    signals.change_email_confirmed.connect(_end_other_sessions, app)
 
 
 def configure(app: Flask) -> None:
@@ -207,6 +218,7 @@ def configure(app: Flask) -> None:
 
 
 WORDS = {
+    "SECURITY_MSG_API_ERROR": ("This link does not work, or not any more. Ask for a new one.", "error"),
     "SECURITY_MSG_REAUTHENTICATION_SUCCESSFUL": ("Thank you. Go on where you were.", "info"),
     "SECURITY_MSG_GENERIC_AUTHN_FAILED": ("This e-mail address and password do not belong together.", "error"),
     "SECURITY_MSG_CONFIRM_REGISTRATION": ("We have just written to %(email)s. Follow the link in that mail.", "info"),
@@ -233,12 +245,23 @@ def refuse_odd_forms() -> None:
 
 
 def _on_address_taken(_error: AddressTaken) -> ResponseReturnValue:
+    if request.endpoint == "security.change_email_confirm":
+        flash(*WORDS["SECURITY_MSG_API_ERROR"])
+        return redirect(url_for("security.change_email"), 303)
     flash("There is an account for this address already. Log in, or reset its password.", "info")
     return redirect(url_for("security.login"), 303)
 
 
 def _keep_session(_app: Flask, **_kwargs: Any) -> None:
     session.permanent = True
+
+
+def _end_other_sessions(_app: Flask, user: User, **_kwargs: Any) -> None:
+    """With a new address: a link to a new password that went to the old one must not open the account any more."""
+    is_own = current_user.is_authenticated and current_user.id == user.id
+    current_app.extensions["security"].datastore.set_uniquifier(user)
+    if is_own:
+        session["_user_id"] = user.get_id()
 
 
 def _say_how_to_go_on(_app: Flask, **_kwargs: Any) -> None:

@@ -54,9 +54,15 @@ def everything_of(user: User) -> dict[str, list[Row]]:
         Operation: _operations(user, own, subscriptions, invoices),
         StaffAction: StaffAction.user_id == user.id,
         WebhookEvent: WebhookEvent.customer_id.in_(own),
-        Outbox: Outbox.recipient == user.email,
+        Outbox: mails_to(user.id, user.email),
     }
     return {model.__tablename__: _rows(model, condition) for model, condition in found.items()}
+
+
+def mails_to(user_id: int, email: str) -> sa.ColumnElement[bool]:
+    """Which mails went to a person, also to an address that was theirs before."""
+    told = sa.and_(Outbox.kind == "email_changed", Outbox.object_id.startswith(f"{user_id} "))
+    return sa.or_(Outbox.recipient == email, told)
 
 
 def _operations(user: User, *ids: sa.Select[Any]) -> sa.ColumnElement[bool]:

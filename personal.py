@@ -13,13 +13,14 @@ from flask_security import signals
 import billing
 import clock
 import db
+import export
 import mail
 import operations
 import readings
 import subscriptions
 import sync
 from errors import Problem, invalid
-from models import Checkout, Customer, Operation, Outbox, SetupIntent, TaxId, User
+from models import Checkout, Customer, Operation, Outbox, SetupIntent, Subscription, TaxId, User
 
 ADDRESS = ("line1", "line2", "city", "state", "postal_code", "country")
 
@@ -125,28 +126,29 @@ def _change(customer_id: str, kind: str, values: Row) -> None:
 def address_changed(user: User, old_email: str) -> None:
     """A new address was confirmed: tell the old one, note what Stripe must be told, and try to tell it."""
     words = {"subject": "Your new address", "old_email": old_email, "new_email": user.email}
-    mail.enqueue(None, "email_changed", uuid.uuid4().hex, old_email, "mail/email_changed", **words)
     waiting = sa.update(Operation).where(
         Operation.kind == "change_email", Operation.subject == str(user.id), Operation.state == "open"
     )
+    earlier = sa.update(Outbox).where(Outbox.recipient == old_email)
     with db.write() as tx:
         tx.execute(waiting.values(state="failed", note="another address came after it"))
-    operations.begin("change_email", str(user.id), {"email": user.email})
+        tx.execute(earlier.values(recipient=user.email))
+        mail.enqueue(tx, "email_changed", f"{user.id} {uuid.uuid4().hex}", old_email, "mail/email_changed", **words)
+    operation = operations.begin("change_email", str(user.id), {"email": user.email})
     with contextlib.suppress(billing.BillingError):  # `flask tick` tells it then
-        tell_addresses(user.id)
+        _tell_address(operation)
 
 
-def tell_addresses(user_id: int | None = None) -> None:
+def tell_addresses() -> None:
     """Tell Stripe the addresses that it was not told yet."""
-    query = sa.select(Operation.id, Operation.subject, Operation.params)
-    query = query.where(Operation.kind == "change_email", Operation.state == "open")
-    if user_id is not None:
-        query = query.where(Operation.subject == str(user_id))
-    for row in db.session.execute(query).all():
-        customer = readings.customer_of(int(row.subject))
-        if customer is not None:
-            _change(customer.id, "email", row.params)
-        operations.end(row.id, "done")
+    subscriptions.settle_each({"change_email": _tell_address}, after=0)
+
+
+def _tell_address(operation: operations.Open) -> None:
+    customer = readings.customer_of(int(operation.subject))
+    if customer is not None:
+        _change(customer.id, "email", operation.params)
+    operations.end(operation.id, "done")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -162,22 +164,20 @@ def delete(user: User) -> None:
         raise Problem(409, "is_staff", "This is an account of staff. Whoever runs the shop must end that first.")
     customers = list(db.session.scalars(sa.select(Customer.id).where(Customer.user_id == user.id)))
     for customer_id in customers:
-        _end_at_stripe(customer_id)
+        _end_at_stripe(user, customer_id)
     _forget(user, customers)
 
 
-def _end_at_stripe(customer_id: str) -> None:
-    try:
+def _end_at_stripe(user: User, customer_id: str) -> None:
+    with contextlib.suppress(billing.Missing):  # it was deleted before
         noted = sync.note(customer_id)
         for page in billing.subscriptions_of(customer_id):
             sync.learn(noted, page, *page.object["data"])
             for subscription in page.object["data"]:
                 if subscription["status"] not in sync.ENDED:
-                    before = sync.note(customer_id)
-                    sync.learn(before, billing.cancel_subscription(subscription["id"]))
+                    subscriptions.end_now(subscription, user)
+    with contextlib.suppress(billing.Missing):
         billing.delete_customer(customer_id)
-    except billing.Missing:
-        pass  # it was deleted before
     sync.ask("customer", customer_id, quick=False)
 
 
@@ -197,8 +197,13 @@ def _forget(user: User, customers: list[str]) -> None:
         tx.execute(sa.delete(Checkout).where(Checkout.user_id == user.id))
         tx.execute(sa.delete(SetupIntent).where(SetupIntent.user_id == user.id))
         tx.execute(sa.update(TaxId).where(TaxId.customer_id.in_(customers)).values(value="", deleted_at=clock.wall()))
-        tx.execute(sa.delete(Outbox).where(Outbox.recipient == email))
-        about = sa.or_(Operation.subject == str(user.id), *(Operation.subject.startswith(id) for id in customers))
+        tx.execute(sa.delete(Outbox).where(export.mails_to(user.id, email)))
+        about = sa.or_(
+            Operation.subject == str(user.id),
+            Operation.subject.in_(sa.select(Subscription.id).where(Subscription.customer_id.in_(customers)))
+            & (Operation.kind == "cancel_at_period_end"),  # what they said when they cancelled
+            *(Operation.subject.startswith(id) for id in customers),
+        )
         tx.execute(sa.update(Operation).where(about).values(params={}))
         mail.enqueue(
             tx, "account_deleted", str(user.id), email, "mail/account_deleted", subject="Your account is deleted"

@@ -5,12 +5,14 @@ import re
 import pytest
 import sqlalchemy as sa
 
+import auth
+import billing
 import db
 import personal
 import portal
-from models import Customer, Operation, Outbox, TaxId, User
+from models import Checkout, Customer, Operation, Outbox, TaxId, User
 from tests.behind import subscriber
-from tests.shop import PASSWORD
+from tests.shop import PASSWORD, pay
 
 ADDRESS = {"line1": "Hauptstraße 1", "city": "Berlin", "postal_code": "10115", "country": "DE"}
 VAT = {"type": "eu_vat", "value": "DE123456789"}
@@ -160,6 +162,60 @@ def test_with_stripe_down_the_address_is_told_by_the_next_tick(alice, shop, wait
     assert "open" not in {row["state"] for row in shop.rows(Operation)}
 
 
+def test_one_address_that_stripe_refuses_does_not_hold_up_the_next(alice, shop, waiting_mail):
+    """Its customer is gone there."""
+    bob = subscriber(shop, email="bob@example.com")
+    shop.sandbox.post("deliveries", {"mode": "drop"})
+    shop.sandbox.fault(path="^/v1/customers", status=500, times=50)
+    for visitor, email in ((alice, "ada@example.org"), (bob, "rob@example.org")):
+        change_address(shop, visitor, email)
+        visitor.get(re.findall(r"http://\S+", mails(shop, "change_email_instructions")[-1]["text"])[0][len(shop.url) :])
+    shop.sandbox.control("DELETE", "faults")
+    shop.sandbox.client.v1.customers.delete(alice.customer)
+
+    with shop.app.app_context(), pytest.raises(ExceptionGroup):
+        personal.tell_addresses()
+
+    assert shop.sandbox.client.v1.customers.retrieve(bob.customer).email == "rob@example.org"
+    assert "open" not in {row["state"] for row in shop.rows(Operation)}
+
+
+def test_of_two_who_confirm_one_address_at_once_one_gets_it(alice, shop, waiting_mail, mocker):
+    """The other is told, keeps the old one, and nobody is told otherwise."""
+    bob = subscriber(shop, email="bob@example.com")
+    links = []
+    for visitor in (alice, bob):
+        change_address(shop, visitor)
+        links.append(re.findall(r"http://\S+", mails(shop, "change_email_instructions")[-1]["text"])[0])
+    find = auth.Users.find_user
+    looks = []
+
+    def find_then_overtake(self, **which):
+        found = find(self, **which)
+        if which.get("email") == "ada@example.org" and not looks:
+            looks.append("bob")
+            alice.get(links[0][len(shop.url) :])
+        return found
+
+    mocker.patch.object(auth.Users, "find_user", find_then_overtake)
+    answer = bob.get(links[1][len(shop.url) :])
+
+    assert answer.status_code == 200
+    assert "This link does not work" in answer.text
+    assert {row["email"] for row in shop.rows(User)} == {"ada@example.org", "bob@example.com"}
+    assert [row["recipient"] for row in mails(shop, "email_changed")] == ["alice@example.com"]
+    assert shop.sandbox.client.v1.customers.retrieve(bob.customer).email == "bob@example.com"
+
+
+def test_a_link_that_was_used_says_so(alice, shop, waiting_mail):
+    """Opened twice."""
+    change_address(shop, alice)
+    link = link_in(shop)
+    alice.get(link)
+
+    assert "This link does not work, or not any more." in alice.get(link).text
+
+
 def test_without_the_password_no_address_is_changed(alice, shop, waiting_mail):
     """A browser that was left open is not enough."""
     assert "This is not your password." in change_address(shop, alice, password="guessed it")
@@ -236,6 +292,56 @@ def test_deleting_ends_what_runs_and_forgets_the_person(alice, shop):
     assert customer["deleted_at"]
     assert "DE123456789" not in str(shop.rows(TaxId))
     assert "Ada" not in str(shop.rows(Operation))
+
+
+def test_of_the_deleted_no_address_and_no_word_stays(alice, shop, waiting_mail):
+    """Not the one before the last, nor why they had cancelled."""
+    own = {"subscriptionId": alice.subscription}
+    alice.send("/cancel-subscription", **own, atPeriodEnd=True, comment="My boss pays for another")
+    change_address(shop, alice)
+    alice.get(link_in(shop))
+    assert {"email_changed", "welcome"} <= {row["kind"] for row in alice.get("/account/export").json()["outbox"]}
+    delete(alice)
+    shop.settle()
+
+    kept = [str(shop.rows(model)) for model in (User, Customer, Operation, Checkout)]
+    assert "alice@example.com" not in str([row for row in shop.rows(Outbox) if row["kind"] != "account_deleted"])
+    assert not [word for word in ("alice@", "ada@", "My boss") if word in str(kept)]
+
+
+def test_what_ends_in_another_tab_meanwhile_keeps_nothing_alive(alice, shop, mocker):
+    """Stripe knows no subscription any more that was there a moment ago: the customer goes all the same."""
+    list_all = billing.subscriptions_of
+
+    def then_end(customer_id):
+        pages = list(list_all(customer_id))
+        shop.sandbox.client.v1.subscriptions.cancel(alice.subscription)
+        return pages
+
+    mocker.patch.object(billing, "subscriptions_of", side_effect=then_end)
+
+    assert delete(alice).json() == {"status": "deleted"}
+
+    assert shop.sandbox.client.v1.customers.retrieve(alice.customer).deleted
+
+
+def test_an_order_that_is_paid_while_the_account_is_deleted_is_given_back(shop, mocker):
+    """Nothing is given for it."""
+    bob = shop.member("bob@example.com")
+    attempt = bob.subscribe()
+    list_all = billing.subscriptions_of
+
+    def then_pay(customer_id):
+        pages = list(list_all(customer_id))
+        pay(shop.sandbox, attempt["clientSecret"])
+        return pages
+
+    mocker.patch.object(billing, "subscriptions_of", side_effect=then_pay)
+
+    assert delete(bob).json() == {"status": "deleted"}
+
+    (charge,) = shop.sandbox.client.v1.charges.list().data
+    assert charge.amount_refunded == charge.amount
 
 
 def test_whoever_is_deleted_is_signed_out_everywhere_and_may_come_again(alice, shop):
