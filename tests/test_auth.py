@@ -334,6 +334,49 @@ def test_a_reset_link_sets_a_new_password_once_and_ends_all_sessions(
     assert client.submit("/login", email="alice@example.com", password=new).status_code == 302
 
 
+def test_a_new_address_ends_what_went_to_the_old_one_and_sessions_elsewhere(
+    app: Shop, client: Browser, signed_in: Browser
+) -> None:
+    client.submit("/login", email="alice@example.com", password=PASSWORD)
+    thief = Browser(app)
+    thief.submit("/reset", email="alice@example.com")
+    reset = link(mails(app)[-1], "reset")
+    signed_in.submit("/change-email", email="new@example.com", password=PASSWORD)
+
+    signed_in.get(link(mails(app)[-1], "change-email"))
+
+    assert find(app, "new@example.com") is not None
+    assert is_in(signed_in)
+    assert not is_in(client)
+    assert thief.get(reset).status_code == 302
+    thief.submit(reset, password="the thief's own", password_confirm="the thief's own")
+    assert Browser(app).submit("/login", email="new@example.com", password=PASSWORD).status_code == 302
+
+
+def test_a_new_password_ends_a_change_of_address_that_was_begun(app: Shop, client: Browser, signed_in: Browser) -> None:
+    signed_in.submit("/change-email", email="thief@example.com", password=PASSWORD)
+    change = link(mails(app)[-1], "change-email")
+    client.submit("/reset", email="alice@example.com")
+    client.submit(link(mails(app)[-1], "reset"), password="another one of hers", password_confirm="another one of hers")
+
+    app.test_client().get(change)
+
+    assert find(app, "thief@example.com") is None
+
+
+def test_a_link_that_confirms_an_address_signs_nobody_in(app: Shop, client: Browser, signed_in: Browser) -> None:
+    assert client.get(link(mails(app)[-1], "confirm")).status_code == 302
+    assert not is_in(client)
+
+
+@pytest.mark.parametrize("next", ELSEWHERE)
+def test_no_account_form_leads_elsewhere(signed_in: Browser, next: str) -> None:
+    fields = {"csrf_token": signed_in.csrf_token(), "password": PASSWORD, "next": next}
+    for path in ("/verify", "/logout"):
+        answer = signed_in.post(path, data=fields, query_string={"next": next})
+        assert leads_home(answer.headers.get("Location", "/")), answer.headers
+
+
 @pytest.mark.parametrize("token", ["x", "a.b.c", "\ufffd", "." * 500, "WyJhIl0.x.y"])
 def test_a_forged_link_is_refused(client: Browser, token: str) -> None:
     assert client.get(f"/reset/{token}").location == "/reset"
