@@ -27,9 +27,10 @@ THREE_DECIMAL = {"bhd", "jod", "kwd", "omr", "tnd"}
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates their filters."""
+    """Give the templates their filters, and the locale for scripts that write money and dates, too."""
     for filter_ in (money, day, moment):
         app.add_template_filter(filter_)
+    app.add_template_global(lambda: str(locale()).replace("_", "-"), "locale_tag")
 
 
 def decimals(currency: str) -> int:

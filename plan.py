@@ -25,6 +25,8 @@ def choose() -> ResponseReturnValue:
     account = readings.account_view(current_user)
     if account.current is None:
         return redirect(url_for("checkout.plans"))
+    if not account.current.is_live:
+        return redirect(url_for("account.settings"))
     plans = [one.shown(account.current.currency, account.current.lookup_key) for one in readings.plans()]
     offered = [one for one in plans if not one.is_current and one.currency == account.current.currency]
     return render_template("account/plan.html", account=account, subscription=account.current, plans=offered)

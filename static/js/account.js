@@ -6,6 +6,10 @@ for (const form of document.querySelectorAll("form[data-json]")) {
   if (form instanceof HTMLFormElement) form.addEventListener("submit", (event) => send(event, form));
 }
 
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload(); // restored by the back button, its buttons busy and its facts old
+});
+
 /**
  * Sends the form as JSON; then goes where the answer or the form says, or shows the page anew with what has come of it.
  * @param {SubmitEvent} event
@@ -27,6 +31,7 @@ async function send(event, form) {
       action: known?.url ? { text: "Go there", url: known.url } : null,
     });
     setBusy(button, false);
+    button.focus();
   }
 }
 

@@ -50,18 +50,18 @@ def test_upgrade_sees_each_line_and_pays_exactly_that(alice, shop):
 
 
 def test_an_upgrade_with_3d_secure_is_completed_on_the_page(alice, shop):
-    """The bank asks, the old plan stays until it is satisfied."""
+    """The bank asks, the old plan stays until it is satisfied; then the page knows, though no event came yet."""
     has(alice, "Basic")
     save_card(shop, "pm_card_authenticationRequired")
     alice.open("/account/plan")
+    shop.sandbox.post("deliveries", {"mode": "hold"})
     alice.page.get_by_role("button", name="Change to Premium and pay").click()
     alice.challenge("Complete")
 
     alice.page.wait_for_url("**/account")
-    shop.settle()
-    alice.open("/account")
     expect(alice.page.get_by_role("heading", name="Premium")).to_be_visible()
     assert len(charges(shop)) == 2
+    shop.sandbox.post("deliveries", {"mode": "deliver"})
 
 
 @pytest.mark.parametrize("answer", ["Fail", None])
@@ -74,7 +74,10 @@ def test_an_upgrade_that_is_not_paid_leaves_the_old_plan_and_says_so(alice, shop
     if answer:
         alice.challenge(answer)
 
-    expect(alice.page.locator("#plan-message")).to_contain_text("You keep your plan, and nothing was charged.")
+    message = alice.page.locator("#plan-message")
+    expect(message).to_contain_text("You keep your plan, and nothing was charged.")
+    expect(alice.page.get_by_role("button", name="Change to Premium and pay")).to_be_enabled()
+    expect(message.get_by_role("link")).to_have_attribute("href", "/payment-method")
     alice.open("/account")
     expect(alice.page.get_by_role("heading", name="Basic", exact=True)).to_be_visible()
     assert charges(shop) == [500]
@@ -83,10 +86,14 @@ def test_an_upgrade_that_is_not_paid_leaves_the_old_plan_and_says_so(alice, shop
 def test_a_downgrade_is_shown_with_its_date_and_undone(alice, shop):
     """At the period's end, and taken back."""
     has(alice, "Premium")
+    shop.sandbox.fault(path="create_preview", status=500, times=3)
     alice.open("/account/plan")
+    alice.page.get_by_role("button", name="Try again").click()
     alice.page.get_by_role("button", name="Change to Basic on").click()
     alice.page.wait_for_url("**/account")
     expect(alice.page.get_by_text("Changes to Basic on")).to_be_visible()
+    alice.page.get_by_text("Cancel subscription").first.click()
+    expect(alice.page.get_by_text("Your change to Basic is dropped, too.")).to_be_visible()
     alice.page.get_by_role("button", name="Keep Premium").click()
 
     expect(alice.page.get_by_role("link", name="Change your plan")).to_be_visible()
