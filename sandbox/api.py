@@ -18,7 +18,7 @@ from sandbox import API_VERSION, errors, wire
 from sandbox.errors import StripeError
 from sandbox.ids import random_text
 from sandbox.lists import Page
-from sandbox.params import decode
+from sandbox.params import UNSET, decode
 from sandbox.routes import Route, Router
 from sandbox.world import Caller, World
 
@@ -134,7 +134,9 @@ class Api:
             caller = Caller(call.id, call.key, publishable, secret if isinstance(secret, str) else None, call.origin)
             given = {k: v for k, v in call.form.items() if not (publishable and k in STRIPE_JS_PARAMS)}
             described = given.pop("payment_method_data", None) if publishable else None
-            params = decode(given, route.params, route.built, f"{call.method} {route.path}")
+            unset = {name: None for name in route.emptied if given.get(name) == UNSET}
+            given = {name: value for name, value in given.items() if name not in unset}
+            params = decode(given, route.params, route.built, f"{call.method} {route.path}") | unset
             if isinstance(described, dict):
                 params["payment_method_data"] = self._described_method(described)
             return self._once(call, route, lambda world: route.function(world, params, **ids), params, caller)

@@ -18,25 +18,27 @@ class Route:
     built: frozenset[str]  # of that, what the sandbox does: "name", "items.price"
     function: Callable[..., Any]
     publishable: bool  # a browser may call it
+    emptied: frozenset[str]  # what an empty value unsets, though the SDK's types do not say so
 
 
 _routes: list[Route] = []
 
 
 def route(
-    rule: str, params: Any, built: str = "", *, publishable: bool = False
+    rule: str, params: Any, built: str = "", *, publishable: bool = False, emptied: str = ""
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Let a function answer `METHOD /v1/path/<id>`: it gets the world, the decoded parameters and the path's ids.
 
     params: stripe-python's class for the request, so that whatever Stripe knows is known.
     built: the parameters of it that the sandbox acts on; a name stands for all below it.
     publishable: a publishable key will do.
+    emptied: parameters that an empty value unsets, though the SDK's types do not say so.
     """
     method, path = rule.split()
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         names = frozenset(["expand", *built.split()])
-        _routes.append(Route(method, path, params, names, function, publishable))
+        _routes.append(Route(method, path, params, names, function, publishable, frozenset(emptied.split())))
         return function
 
     return register

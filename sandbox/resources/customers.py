@@ -25,6 +25,7 @@ FIELDS = (
     "address balance business_name description email individual_name name next_invoice_sequence phone "
     "preferred_locales shipping tax_exempt"
 )
+TEXTS = "description email name phone"
 SETTINGS = "invoice_settings.custom_fields invoice_settings.default_payment_method invoice_settings.footer"
 ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 
@@ -33,6 +34,7 @@ ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
     "POST /v1/customers",
     CustomerCreateParams,
     f"{FIELDS} {SETTINGS} invoice_prefix metadata payment_method tax_id_data test_clock",
+    emptied=TEXTS,
 )
 def create(world: World, params: dict[str, Any]) -> Document:
     from sandbox.resources import payment_methods, tax_ids, test_clocks
@@ -73,7 +75,7 @@ def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
     return customer if customer else world.get("customer", id)
 
 
-@route("POST /v1/customers/<id>", CustomerUpdateParams, f"{FIELDS} {SETTINGS} metadata")
+@route("POST /v1/customers/<id>", CustomerUpdateParams, f"{FIELDS} {SETTINGS} metadata", emptied=TEXTS)
 def update(world: World, params: dict[str, Any], id: str) -> Document:
     customer = world.get("customer", id)
     changes = _fields(params)

@@ -1,14 +1,17 @@
 """The sandbox as a process: its command line, its state, its page."""
 
+import http.client
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import stripe
 
 from tests.sandbox.acts import GOOD, client_secret, confirm, customer_with, monthly, refused, subscribe
 from tests.sandbox.conftest import Receiver
@@ -46,6 +49,54 @@ def test_state_survives_a_restart(tmp_path: Path, receiver: Receiver) -> None:
         assert [event.id for event in receiver.received] == [event.id for event in sandbox.events()]
         sandbox.advance(days=30)
         assert len(stripe_api.invoices.list({"subscription": subscription.id}).data) == 2
+
+
+def test_state_is_whole_after_a_kill(tmp_path: Path) -> None:
+    """Killed while four clients subscribe and time passes: each answer given stands, nothing is there by half."""
+    state, told = tmp_path / "sandbox.db", dict[str, str]()
+    with SandboxProcess(state) as sandbox:
+        stripe_api: Any = sandbox.client.v1
+        customer, price = customer_with(stripe_api).id, monthly(stripe_api).id
+        params = {"customer": customer, "items": [{"price": price}]}
+        enough = threading.Event()
+
+        def subscribe_on(name: str) -> None:
+            client: Any = sandbox.make_client()
+            for number in range(1000):
+                key = f"{name}-{number}"
+                try:
+                    told[key] = client.v1.subscriptions.create(params, {"idempotency_key": key}).id
+                    if number % 5 == 4:
+                        sandbox.advance(days=1)
+                except (stripe.APIConnectionError, OSError, http.client.HTTPException):
+                    return
+                if len(told) >= 15:
+                    enough.set()
+
+        clients = [threading.Thread(target=subscribe_on, args=(name,)) for name in "abcd"]
+        for client in clients:
+            client.start()
+        assert enough.wait(30)
+        sandbox.process.kill()
+        for client in clients:
+            client.join()
+    with SandboxProcess(state) as sandbox:
+        stripe_api = sandbox.client.v1
+        for key, id in told.items():
+            assert stripe_api.subscriptions.create(params, {"idempotency_key": key}).id == id
+        listed = list(
+            stripe_api.subscriptions.list({"limit": 100, "expand": ["data.latest_invoice"]}).auto_paging_iter()
+        )
+        assert {one.id for one in listed} >= set(told.values())
+        created = sandbox.events("customer.subscription.created")
+        assert sorted(event.data.object.id for event in created) == sorted(one.id for one in listed)
+        for one in listed:
+            assert (one.status, one.latest_invoice.status, len(one["items"].data)) == ("active", "paid", 1)
+        paid = [event.data.object.id for event in sandbox.events("invoice.paid")]
+        assert sorted(paid) == sorted(one.latest_invoice.id for one in listed)
+        sandbox.advance(days=32)
+        renewed = [event.data.object.billing_reason for event in sandbox.events("invoice.paid")]
+        assert renewed.count("subscription_cycle") == len(listed), "what was planned before the kill comes to pass"
 
 
 def test_reset_empties_the_world_but_keeps_the_secret(sandbox: SandboxProcess) -> None:

@@ -297,6 +297,8 @@ def test_empty_values_unset(stripe_api: Any) -> None:
     changed = stripe_api.customers.update(customer.id, {"address": "", "metadata": {"a": ""}})
     assert (changed.address, changed.metadata.to_dict()) == (None, {"b": "2"})
     assert stripe_api.customers.update(customer.id, {"metadata": ""}).metadata.to_dict() == {}
+    assert stripe_api.customers.create({"name": "", "email": "c@example.com"}).name is None
+    assert stripe_api.customers.update(customer.id, {"description": "", "email": "", "phone": ""}).email is None
 
 
 @pytest.mark.stripe_verified
