@@ -20,6 +20,7 @@ MINUTE, HOUR = 60, 3600
 BACK_OFF = (10, MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR)
 THEN_EVERY = 12 * HOUR
 GIVE_UP_AFTER = 3 * 24 * HOUR
+STOP_WAITS = 2.0  # seconds; what is under way then is delivered again after a restart
 SHUFFLE_WINDOW = 0.3  # seconds of wall time in which events gather before they are drawn from
 
 
@@ -56,14 +57,18 @@ def post(url: str, payload: str, secrets: list[str]) -> int:
 
 
 class Deliveries:
-    """One thread that delivers what is due, one at a time and in order unless the mode says otherwise."""
+    """Delivers what is due: to each address one at a time and in order, unless the mode says otherwise.
+
+    One thread looks for what is due; each address that there is something for has a thread of its own meanwhile, so
+    that a slow one keeps no other waiting.
+    """
 
     def __init__(self, store: Store, clock: Clock, targets: Targets, say: Callable[[str], None]) -> None:
         self.store, self.clock, self.targets, self.say = store, clock, targets, say
         self.changed = threading.Condition()
-        self.busy = False
+        self.lines: dict[str, threading.Thread] = {}  # by address
         self.stopped = False
-        self.thread = threading.Thread(target=self._work, name="deliveries", daemon=True)
+        self.thread = threading.Thread(target=self._watch, name="deliveries", daemon=True)
 
     def start(self) -> None:
         self.thread.start()
@@ -71,7 +76,9 @@ class Deliveries:
     def stop(self) -> None:
         self.stopped = True
         self.wake()
-        self.thread.join(timeout=2)  # seconds; what is under way is delivered again after a restart
+        until = time.monotonic() + STOP_WAITS
+        for thread in (self.thread, *self.lines.values()):
+            thread.join(timeout=max(0.0, until - time.monotonic()))
 
     def wake(self) -> None:
         """Look again: something was committed, or the clock moved."""
@@ -82,7 +89,7 @@ class Deliveries:
         """Wait until nothing is due or under way; False if that did not come to pass in `timeout` seconds."""
         deadline = time.monotonic() + timeout
         with self.changed:
-            while self.busy or self._due():
+            while self.lines or self._due():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
@@ -104,29 +111,38 @@ class Deliveries:
         self.wake()
         return bool(found)
 
-    def _work(self) -> None:
+    def _watch(self) -> None:
         while not self.stopped:
             with self.changed:
-                due = self._due()
-                self.busy = bool(due)
-                if not due:
-                    self.changed.notify_all()
-                    self.changed.wait(1.0)  # a retry may fall due as the clock ticks
-                    continue
-            if self.targets.mode == "shuffle":
-                time.sleep(SHUFFLE_WINDOW)
-                due = self._due()
-                random.shuffle(due)
-            for delivery in due:
-                if not self.stopped:
-                    self._attempt(delivery)
+                for url in {delivery["url"] for delivery in self._due()} - self.lines.keys():
+                    self.lines[url] = threading.Thread(target=self._work, args=(url,), name="deliveries", daemon=True)
+                    self.lines[url].start()
+                self.changed.wait(1.0)  # a retry may fall due as the clock ticks
 
-    def _due(self) -> list[Any]:
+    def _work(self, url: str) -> None:
+        """Deliver what is due at one address, until nothing is."""
+        try:
+            while not self.stopped and (due := self._due(url)):
+                if self.targets.mode == "shuffle":
+                    time.sleep(SHUFFLE_WINDOW)
+                    due = self._due(url)
+                    random.shuffle(due)
+                for delivery in due:
+                    if not self.stopped:
+                        self._attempt(delivery)
+        finally:
+            with self.changed:
+                del self.lines[url]
+                self.changed.notify_all()
+
+    def _due(self, url: str | None = None) -> list[Any]:
+        """What is due, at one address or at those where nothing is under way."""
+        busy = list(self.lines) if url is None else []
+        place = "url = ?" if url is not None else f"url NOT IN ({', '.join('?' * len(busy))})"
+        query = "SELECT * FROM deliveries WHERE state = 'pending' AND next_attempt <= ? AND"
         with self.store.lock:
-            return self.store.db.execute(
-                "SELECT * FROM deliveries WHERE state = 'pending' AND next_attempt <= ? ORDER BY id LIMIT 200",
-                (self.clock.now(),),
-            ).fetchall()
+            values = (self.clock.now(), *([url] if url is not None else busy))
+            return self.store.db.execute(f"{query} {place} ORDER BY id LIMIT 200", values).fetchall()
 
     def _attempt(self, delivery: Any) -> None:
         with self.store.lock:

@@ -1,6 +1,7 @@
 """Webhook deliveries: signed, in order, repeated, and disturbed on request."""
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,35 @@ def test_delivery_is_tried_again_on_request(
     sandbox.post(f"deliveries/{delivery['id']}/retry")
     sandbox.idle()
     assert sandbox.get("deliveries")["deliveries"][0]["state"] == "delivered"
+
+
+def test_slow_endpoint_keeps_nobody_else_waiting(
+    sandbox: SandboxProcess, stripe_api: Any, endpoint: Any, receiver: Receiver
+) -> None:
+    """Each address has its own line; in each the order is that of the events."""
+    slow, gate = Receiver(), threading.Event()
+
+    class Waits(list[int]):
+        def __bool__(self) -> bool:  # called before each answer
+            assert gate.wait(timeout=30)
+            return False
+
+    slow.answers = Waits()
+    slow.secret = stripe_api.webhook_endpoints.create({"url": slow.url, "enabled_events": ["*"]}).secret
+    try:
+        monthly(stripe_api)
+        for _ in range(100):
+            if len(receiver.received) == 2:
+                break
+            assert not sandbox.get("deliveries/idle?timeout=0.1")["idle"]
+        assert receiver.types() == ["product.created", "price.created"]
+        assert slow.types() == ["product.created"]
+        gate.set()
+        sandbox.idle()
+        assert slow.types() == ["product.created", "price.created"]
+    finally:
+        gate.set()
+        slow.close()
 
 
 def test_answer_comes_before_the_delivery(sandbox: SandboxProcess, stripe_api: Any, receiver: Receiver) -> None:
