@@ -31,6 +31,8 @@ MAIL_KINDS = (
     "subscription_ended",
     "plan_changed",
     "renewal_ahead",
+    "cancelled_for_you",
+    "resumed_for_you",
 )
 
 

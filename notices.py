@@ -33,6 +33,8 @@ SUBJECTS = {
     "subscription_ended": "Your {plan} subscription has ended",
     "plan_changed": "You are now on {plan}",
     "renewal_ahead": "{plan} renews on {date}",
+    "cancelled_for_you": "Your {plan} subscription ends on {date}",
+    "resumed_for_you": "Your {plan} subscription goes on",
 }
 
 
@@ -143,6 +145,19 @@ def plan_changed(tx: sa.Connection, event: Row) -> None:
         tell(tx, "plan_changed", event["id"], subscription["email"], **words)
 
 
+def done_by_staff(tx: sa.Connection, action_id: str, kind: str, subscription_id: str) -> None:
+    """Staff stopped a renewal, or took that back. What they ended at once is told as every end is."""
+    subscription = _subscription(tx, subscription_id)
+    if subscription is None or subscription["status"] not in ("active", "trialing", "past_due"):
+        return
+    words = _words(subscription) | {"url": _link("account.settings")}
+    if kind == "cancel_at_period_end" and _is_ending(subscription):
+        end = subscription["cancel_at"] or subscription["current_period_end"]
+        tell(tx, "cancelled_for_you", action_id, subscription["email"], date=day(end), **words)
+    elif kind == "resume" and not _is_ending(subscription):
+        tell(tx, "resumed_for_you", action_id, subscription["email"], **words)
+
+
 def _prices(items: Any) -> set[str]:
     return {item["price"]["id"] for item in (items or {}).get("data", ()) if item.get("price")}
 
@@ -178,6 +193,7 @@ _PLAN = (
     SubscriptionItem.unit_amount,
     SubscriptionItem.interval,
     SubscriptionItem.interval_count,
+    SubscriptionItem.current_period_end,
     Price.currency_options,
 )
 

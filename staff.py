@@ -127,6 +127,12 @@ def replay(event_id: str) -> ResponseReturnValue:
     return told(outcome, url_for("staff.customer", user_id=user_id) if user_id else url_for("staff.events"))
 
 
+@staff.get("/actions")
+def actions() -> str:
+    """What staff did for anybody, also where it was no customer of ours."""
+    return render_template("staff/actions.html", actions=staff_readings.actions(page()))
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What is asked, and what is answered
 

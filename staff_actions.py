@@ -17,6 +17,7 @@ import billing
 import clock
 import db
 import ledger
+import notices
 import operations
 import readings
 import subscriptions
@@ -26,7 +27,7 @@ from models import StaffAction, Subscription, User, WebhookEvent
 from subscriptions import Record
 
 PATIENCE = 600  # seconds; no request of ours to Stripe takes as long
-UNKNOWN = "Stripe’s answer did not arrive. Whether it happened is looked up and noted here within a few minutes."
+UNKNOWN = "Stripe’s answer did not arrive. Whether it happened is looked up and noted here within a quarter of an hour."
 HAPPENED = "The answer got lost on the way. Stripe was asked later: it happened."
 DID_NOT_HAPPEN = "The answer got lost on the way. Stripe was asked later: it did not happen."
 
@@ -134,17 +135,22 @@ def _act(
         outcome = Outcome("intended", UNKNOWN)
     except Problem as refusal:
         outcome = Outcome("failed", refusal.message)
-    _note(record, outcome)
+    changed = outcome.state == "done" and record.request_id is not None
+    _note(record, outcome, (kind, subject) if changed else None)
     return outcome
 
 
-def _note(record: Record, outcome: Outcome) -> None:
-    """What came of an action, unless somebody else has found out already."""
+def _note(record: Record, outcome: Outcome, news: tuple[str, str] | None) -> None:
+    """What came of an action, unless somebody else has found out already.
+
+    With it the customer is told the `news`: what was changed for them, and of which subscription.
+    """
     mine = sa.update(StaffAction).where(StaffAction.id == record.key, StaffAction.state == "intended")
     heard = {"request_id": record.request_id, "at": record.done_at}
     values = {"state": outcome.state, "note": outcome.note} | {name: value for name, value in heard.items() if value}
     with db.write() as tx:
-        tx.execute(mine.values(values))
+        if tx.execute(mine.values(values)).rowcount and news:
+            notices.done_by_staff(tx, record.key, *news)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -156,12 +162,17 @@ def settle() -> None:
     open_for_long = sa.select(StaffAction).where(
         StaffAction.state == "intended", StaffAction.started_at < clock.wall() - PATIENCE
     )
+    failures = []
     for action in db.session.scalars(open_for_long, execution_options=readings.FRESH).all():
         try:
             outcome = _what_became_of(action)
+            _note(Record(action.id), outcome, (action.kind, action.subject) if outcome.state == "done" else None)
         except (billing.Unavailable, sync.Contended):
             continue
-        _note(Record(action.id), outcome)
+        except Exception as error:  # the others are looked up all the same
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("not all that staff did could be looked up", failures)
 
 
 def _what_became_of(action: StaffAction) -> Outcome:

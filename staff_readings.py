@@ -165,6 +165,12 @@ def _actions() -> sa.Select[Any]:
     )
 
 
+def actions(page: int) -> Page:
+    """What staff did for anybody, by the wall clock."""
+    query = sa.select(StaffAction.__table__, User.email).outerjoin(User, User.id == StaffAction.user_id)
+    return page_of(query.order_by(StaffAction.started_at.desc(), StaffAction.id), page)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The ledger
 

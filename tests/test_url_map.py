@@ -125,6 +125,7 @@ ROUTES = [
     Route(f"POST {STAFF_CUSTOMER}/resume", 303, 403, 303, path="/staff/customers/{user}/resume", form=FOR_ALICE),
     Route(f"POST {STAFF_CUSTOMER}/resync", 303, 403, 303, path="/staff/customers/{user}/resync", form={}),
     Route("GET /staff/events", 302, 403, 200),
+    Route("GET /staff/actions", 302, 403, 200),
     Route("POST /staff/events/<event_id>/replay", 303, 403, 409, path="/staff/events/{event}/replay", form={}),
     # The end of a visit
     Route("POST /logout", 302, 302, 302, form={}),
@@ -202,6 +203,7 @@ def test_staff_reach_alice_through_staff_pages_only(shop, ids):
         "GET /staff/customers",
         f"GET {STAFF_CUSTOMER}",
         "GET /staff/events",
+        "GET /staff/actions",
     }
     assert {row["kind"] for row in shop.rows(StaffAction)} == {"cancel_at_period_end", "resume", "resync"}
 

@@ -1,7 +1,7 @@
 """What staff do on their pages, in words."""
 
 import staff_members
-from models import StaffAction, User
+from models import Outbox, StaffAction, User
 
 
 def staff_member(shop, email="staff@example.com"):
@@ -29,6 +29,11 @@ def cancel(visitor, customer, when="period_end", reason="They asked by phone."):
 
 def actions(shop):
     return sorted(shop.rows(StaffAction), key=lambda row: row["started_at"])
+
+
+def mails(shop, kind):
+    """What the mails of a kind are about."""
+    return [row["object_id"] for row in shop.rows(Outbox) if row["kind"] == kind]
 
 
 def at_stripe(shop, customer):

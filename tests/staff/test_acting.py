@@ -5,9 +5,9 @@ import sqlalchemy as sa
 
 import clock
 import db
-from models import Subscription
+from models import Outbox, Subscription, SubscriptionItem
 from tests.shop import pay
-from tests.staff.people import act, actions, at_stripe, cancel, staff_member, user_id
+from tests.staff.people import act, actions, at_stripe, cancel, mails, staff_member, user_id
 
 
 def test_cancelling_at_the_period_end_is_done_and_on_record(alice, sam, shop):
@@ -66,6 +66,36 @@ def test_a_cancellation_is_taken_back(alice, sam, shop):
     assert "The subscription renews again." in page
     assert not at_stripe(shop, alice).cancel_at_period_end
     assert {row["kind"]: row["state"] for row in actions(shop)} == {"cancel_at_period_end": "done", "resume": "done"}
+
+
+def test_the_customer_is_told_what_was_done_for_them_once(alice, sam, shop):
+    """By mail: once an action, and not of one that changed nothing."""
+    shop.app.config["MAIL_SERVER"] = "mail.example.com"  # what mails say stays in the outbox
+    cancel(sam, alice)
+    cancel(sam, alice)
+    act(sam, alice, "resume", subscription=alice.subscription)
+    act(sam, alice, "resume", subscription=alice.subscription)
+    shop.settle()
+
+    told = {row["kind"]: row for row in shop.rows(Outbox) if row["kind"].endswith("_for_you")}
+    ids = {row["kind"]: row["id"] for row in actions(shop) if row["request_id"]}
+    assert mails(shop, "cancelled_for_you") == [ids["cancel_at_period_end"]]
+    assert mails(shop, "resumed_for_you") == [ids["resume"]]
+    end = shop.app.jinja_env.filters["day"](shop.rows(SubscriptionItem)[0]["current_period_end"])
+    assert told["cancelled_for_you"]["recipient"] == "alice@example.com"
+    assert told["cancelled_for_you"]["subject"] == f"Your Premium subscription ends on {end}"
+    assert f"{shop.url}/account" in told["cancelled_for_you"]["text"]
+    assert "goes on as before, for $15.00" in told["resumed_for_you"]["text"]
+
+
+def test_an_end_at_once_is_told_as_every_end_is(alice, sam, shop):
+    """One mail, not two."""
+    cancel(sam, alice)
+    cancel(sam, alice, "now")
+    shop.settle()
+
+    assert mails(shop, "subscription_ended") == [alice.subscription]
+    assert len(mails(shop, "cancelled_for_you")) == 1
 
 
 def test_what_has_ended_is_not_resumed_and_the_try_is_on_record(alice, sam, shop):

@@ -57,6 +57,19 @@ def test_a_failed_event_is_done_again(failed_event, alice, sam, shop):
     )
 
 
+def test_what_was_done_for_no_customer_is_shown_too(failed_event, sam, shop):
+    """A product's event belongs to nobody: the list of all that staff did names it."""
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(WebhookEvent).where(WebhookEvent.id == failed_event).values(customer_id=None))
+    assert "Nothing yet" in sam.get("/staff/actions").text
+
+    sam.submit(f"/staff/events/{failed_event}/replay", reason="It was red.")
+
+    page = sam.get("/staff/actions").text
+    for words in ("Do an event again", "staff@example.com", failed_event, "“It was red.”", "Done"):
+        assert words in page
+
+
 def test_an_event_that_fails_again_says_so(failed_event, sam, shop):
     """And stays on the list."""
     shop.sandbox.fault(path="^/v1/subscriptions/", status=500, times=9)

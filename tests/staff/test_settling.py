@@ -6,7 +6,7 @@ import sqlalchemy as sa
 import db
 import staff_actions
 from models import StaffAction
-from tests.staff.people import act, actions, at_stripe, cancel
+from tests.staff.people import act, actions, at_stripe, cancel, mails
 
 
 def age_actions(shop):
@@ -39,6 +39,32 @@ def test_an_action_whose_answer_got_lost_is_settled_by_the_tick(alice, sam, shop
     tick(shop)
     assert [(row["state"], row["note"]) for row in actions(shop)] == [(state, note)]
     assert at_stripe(shop, alice).cancel_at_period_end == (when == "after")
+    tick(shop)
+    assert mails(shop, "cancelled_for_you") == ([actions(shop)[0]["id"]] if when == "after" else [])
+
+
+def test_what_cannot_be_looked_up_does_not_hold_up_the_rest(alice, sam, shop, mocker):
+    """All that can be is settled, and the failure is told."""
+    cancel(sam, alice)
+    cancel(sam, alice, "now")
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(StaffAction).values(state="intended"))
+    age_actions(shop)
+    real = staff_actions._what_became_of
+    refused = mocker.patch.object(
+        staff_actions,
+        "_what_became_of",
+        side_effect=lambda action: real(action) if action.kind == "cancel_now" else 1 / 0,
+    )
+
+    result = shop.app.test_cli_runner().invoke(args=["tick"])
+
+    assert refused.call_count == 2
+    assert isinstance(result.exception, ExceptionGroup)
+    assert {row["kind"]: row["state"] for row in actions(shop)} == {
+        "cancel_at_period_end": "intended",
+        "cancel_now": "done",
+    }
 
 
 def test_with_stripe_down_pressing_again_later_works(alice, sam, shop):
