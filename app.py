@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request, session
+from flask import Flask, Request, Response, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -37,8 +38,19 @@ LONGEST_BODY = 64 * 1024  # bytes; /webhook has a limit of its own
 STRIPE = "https://js.stripe.com"
 
 
+class Sessions(SecureCookieSessionInterface):
+    """Flask's sessions, opened at no cost for who brings no cookie, as Stripe."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if "Cookie" not in request.headers and app.secret_key:
+            return self.session_class()
+        return super().open_session(app, request)
+
+
 class Shop(Flask):
     """Flask, with absolute links that start at BASE_URL whatever address the request came to."""
+
+    session_interface = Sessions()
 
     def url_for(self, /, endpoint: str, *, _external: bool | None = None, **values: Any) -> str:
         if _external:

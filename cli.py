@@ -113,7 +113,7 @@ def tick_command(every: int | None) -> None:
                 raise
             current_app.logger.exception("tick failed; the next one will try again")
         finally:
-            db.session.remove()
+            db.release()
         if not every or stopped.wait(every):
             return
 

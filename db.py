@@ -54,23 +54,30 @@ def init_app(app: Flask) -> None:
     url = sa.make_url(app.config["DATABASE_URL"])
     if url.get_backend_name() == "sqlite" and url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = make_engine(url)
-    alembic = Alembic(run_mkdir=False, metadatas=Base.metadata, engines=engine)
+    engine, reader, migrated = make_engines(url)
+    alembic = Alembic(run_mkdir=False, metadatas=Base.metadata, engines=migrated)
     app.config.setdefault("ALEMBIC", {"script_location": str(Path(__file__).parent / "migrations")})
     app.config.setdefault("ALEMBIC_CONTEXT", {"render_as_batch": True, "compare_type": True})
     alembic.init_app(app)
     app.extensions["shop.group"] = Group()
-    app.extensions["shop.db"] = (engine, engine.execution_options(isolation_level="AUTOCOMMIT"), alembic)
-    app.teardown_appcontext(_close_session)
+    app.extensions["shop.db"] = (engine, reader, alembic)
+    app.teardown_appcontext(release)
 
 
-def make_engine(url: sa.URL) -> sa.Engine:
-    """An engine on which a commit survives a power cut."""
+def make_engines(url: sa.URL) -> tuple[sa.Engine, sa.Engine, sa.Engine]:
+    """To write with, to read with, and to migrate with: one pool, on which a commit survives a power cut."""
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
-    engine = sa.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT}, pool_size=32, hide_parameters=True)
+        engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        return engine, engine.execution_options(isolation_level="AUTOCOMMIT"), engine
+    engine = sa.create_engine(
+        url,
+        connect_args={"timeout": LOCK_TIMEOUT},
+        isolation_level="AUTOCOMMIT",  # from the start: as an option it costs two PRAGMAs for each use
+        pool_size=32,
+        hide_parameters=True,
+    )
     sa.event.listen(engine, "connect", _prepare_sqlite)
-    return engine
+    return engine, engine, engine.execution_options(isolation_level="SERIALIZABLE")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -79,9 +86,19 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _close_session(_error: BaseException | None) -> None:
+def release(_error: BaseException | None = None) -> None:
+    """Give back what this context read and wrote with; it may go on with another."""
     if session.registry.has():
         session.remove()
+    if connection := g.pop("connection", None):
+        connection.close()
+
+
+def _kept() -> sa.Connection:
+    """One connection for all short statements of a context: each way to the pool and back costs more than they do."""
+    if "connection" not in g:
+        g.connection = reader().connect()
+    return cast(sa.Connection, g.connection)
 
 
 def engine() -> sa.Engine:
@@ -103,7 +120,7 @@ def write() -> Iterator[sa.Connection]:
     token = _writing.set(True)
     try:
         if engine().dialect.name == "sqlite":
-            with reader().connect() as connection, _immediate(connection):
+            with _immediate(_kept()) as connection:
                 yield connection
         else:
             with engine().begin() as connection:
@@ -113,14 +130,15 @@ def write() -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def _immediate(connection: sa.Connection) -> Iterator[None]:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _immediate(connection: sa.Connection) -> Iterator[sa.Connection]:
+    raw = connection.connection
+    raw.cursor().execute("BEGIN IMMEDIATE")
     try:
-        yield
+        yield connection
+        raw.commit()
     except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
+        raw.rollback()
         raise
-    connection.exec_driver_sql("COMMIT")
 
 
 def writing() -> bool:
@@ -238,6 +256,5 @@ def write_together(work: Callable[[sa.Connection], Any]) -> Any:
 
 def find(statement: Prepared, **values: Any) -> Any:
     """The first column of the first row, past the session."""
-    with reader().connect() as connection:
-        row = statement.run(connection, values).fetchone()
+    row = statement.run(_kept(), values).fetchone()
     return row and row[0]
