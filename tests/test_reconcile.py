@@ -22,6 +22,7 @@ from models import (
     SyncRun,
     WebhookEvent,
 )
+from tests.sandbox.acts import advance_clock
 from tests.shop import pay
 
 LISTED = ("product", "price", "customer", "subscription", "invoice")
@@ -549,8 +550,7 @@ def test_a_customer_on_a_test_clock_is_looked_at_too(shop, alice):
     assert v1.customers.list().data == []
     shop.settle()
     lose_events(shop)
-    v1.test_helpers.test_clocks.advance(clock.id, {"frozen_time": shop.sandbox.now() + 32 * 86400})
-    shop.sandbox.advance(hours=1)
+    assert advance_clock(v1, clock.id, shop.sandbox.now() + 32 * 86400).status == "ready"
     assert len(v1.invoices.list({"customer": alice.customer}).data) == 2
 
     output, status = flask(shop, "sync")

@@ -1,6 +1,7 @@
 """What the people in these stories do: the shop's server with its secret key, the customer in a browser."""
 
 import json
+import time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,18 @@ import stripe
 from tests.sandbox_process import PUBLISHABLE_KEY, SandboxProcess
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+PATIENCE = 30  # seconds of wall time
 GOOD, NO_FUNDS, NEEDS_3DS = "4242424242424242", "4000000000009995", "4000002500003155"
+
+
+def advance_clock(stripe_api: Any, id: str, to: int) -> Any:
+    """Advance a test clock as a client does: ask until it is ready."""
+    clock = stripe_api.test_helpers.test_clocks.advance(id, {"frozen_time": to})
+    assert clock.status == "advancing"
+    deadline = time.monotonic() + PATIENCE
+    while clock.status == "advancing" and time.monotonic() < deadline:
+        clock = stripe_api.test_helpers.test_clocks.retrieve(id)
+    return clock
 
 
 def monthly(stripe_api: Any, amount: int = 500, name: str = "Basic", **more: Any) -> Any:

@@ -1,32 +1,22 @@
 """Test clocks: a time of their own for a few customers, through the API alone."""
 
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.sandbox.acts import customer_with, monthly, refused, types
+from tests.sandbox.acts import PATIENCE, advance_clock, customer_with, monthly, refused, types
 from tests.sandbox_process import SandboxProcess
 
 START = 1_767_225_600  # 1 January 2026
 DAY = 86400
-PATIENCE = 10  # seconds of wall time
 
 
 @pytest.fixture
 def advanced(stripe_api: Any) -> Callable[[str, int], Any]:
-    """Advance a clock as a client does: ask until it is ready."""
-
-    def advance(id: str, to: int) -> Any:
-        clock = stripe_api.test_helpers.test_clocks.advance(id, {"frozen_time": to})
-        assert clock.status == "advancing"
-        deadline = time.monotonic() + PATIENCE
-        while clock.status == "advancing" and time.monotonic() < deadline:
-            clock = stripe_api.test_helpers.test_clocks.retrieve(id)
-        return clock
-
-    return advance
+    """Advance a clock, and wait until it is ready."""
+    return partial(advance_clock, stripe_api)
 
 
 @pytest.fixture
