@@ -9,7 +9,7 @@ from flask_security import current_user
 
 import readings
 import subscriptions
-from auth import customer_required
+from auth import customer_required, limit_questions
 from errors import Bool, Str, json_fields, json_route
 
 account = Blueprint("account", __name__)
@@ -46,6 +46,7 @@ def all_invoices() -> str:
 
 @account.post("/cancel-subscription")
 @customer_required
+@limit_questions
 @json_route
 def cancel_subscription() -> dict[str, Any]:
     """End a subscription now, or at the end of its period."""
@@ -67,6 +68,7 @@ def cancel_subscription() -> dict[str, Any]:
 
 @account.post("/resume-subscription")
 @customer_required
+@limit_questions
 @json_route
 def resume_subscription() -> dict[str, Any]:
     """Take back a cancellation that has not happened yet."""

@@ -30,6 +30,7 @@ import errors
 import mail
 from models import User
 from throttle import limit_payments as limit_payments
+from throttle import limit_questions as limit_questions
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -10,7 +10,7 @@ from flask_security import current_user
 
 import readings
 import subscriptions
-from auth import customer_required, limit_payments
+from auth import customer_required, limit_payments, limit_questions
 from errors import Object, Problem, Str, json_fields, json_route
 from models import User
 from readings import Plan
@@ -182,6 +182,7 @@ def complete() -> str:
 
 @checkout.post("/complete/sync")
 @customer_required
+@limit_questions
 @json_route
 def sync_complete() -> dict[str, Any]:
     """Ask Stripe while an attempt is open, then tell how things stand by our tables."""

@@ -16,7 +16,7 @@ import personal
 import portal
 import readings
 import subscriptions
-from auth import customer_required, limit_payments
+from auth import customer_required, limit_payments, limit_questions
 from errors import Object, Problem, Str, json_fields, json_route
 from models import User
 
@@ -50,6 +50,7 @@ def billing_details() -> str:
 
 @details.post("/billing-details")
 @customer_required
+@limit_questions
 @json_route
 def save_details() -> dict[str, Any]:
     """Make these the details on coming invoices; what is left out is cleared."""
@@ -68,6 +69,7 @@ def save_details() -> dict[str, Any]:
 
 @details.get("/account/export")
 @customer_required
+@limit_questions
 def download() -> Response:
     """All that the shop keeps of a person, as a file."""
     body = json.dumps(export.everything_of(user()), indent=2, ensure_ascii=False)

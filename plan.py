@@ -11,7 +11,7 @@ from flask_security import current_user
 import changes
 import quotes
 import readings
-from auth import customer_required, limit_payments
+from auth import customer_required, limit_payments, limit_questions
 from errors import Problem, Str, json_fields, json_route
 
 plan = Blueprint("plan", __name__)
@@ -34,6 +34,7 @@ def choose() -> ResponseReturnValue:
 
 @plan.get("/invoice-preview")
 @customer_required
+@limit_questions
 @json_route
 def invoice_preview() -> dict[str, Any]:
     """What a change of plan would cost, with the quote that lets it be charged."""
@@ -59,6 +60,7 @@ def update_subscription() -> dict[str, Any]:
 
 @plan.post("/undo-change")
 @customer_required
+@limit_questions
 @json_route
 def undo_change() -> dict[str, Any]:
     """Drop a change that is scheduled or waits for its payment."""

@@ -1,11 +1,12 @@
-"""Limits on what can be guessed or abused: log-in, sign-up, resets and payment attempts.
+"""Limits on what can be guessed or abused: log-in, sign-up, resets, payment attempts, questions to Stripe.
 
-Each is a setting and counts POSTs within a window. Nobody is locked out for longer than that window, and who is signed
-in stays so.
+Each is a setting and counts requests within a window. Nobody is locked out for longer than that window, and who is
+signed in stays so.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -27,17 +28,23 @@ def limit_payments(view: View) -> View:
     return view
 
 
+def limit_questions(view: View) -> View:
+    """Count this view's requests among those that make us ask Stripe, which takes only so many from a shop."""
+    cast(Any, view).is_question = True
+    return view
+
+
 def init_app(app: Flask) -> None:
     """Put the limits on the views; when all of them are there."""
     if not app.config["RATELIMIT_ENABLED"]:
         return
     app.register_error_handler(RateLimitExceeded, _on_limit)
     # Without the storage each process counts for itself, rather than nobody being let in.
-    limiter = Limiter(get_remote_address, app=app, on_breach=_note_wait, in_memory_fallback_enabled=True)
+    limiter = Limiter(address, app=app, on_breach=_note_wait, in_memory_fallback_enabled=True)
 
-    def limit(setting: str, key: Callable[[], str] = get_remote_address, **more: Any) -> Any:
+    def limit(setting: str, key: Callable[[], str] = address, **more: Any) -> Any:
         rate = app.config[setting]
-        return limiter.shared_limit(rate, scope=setting, key_func=key, methods=["POST"], **more)
+        return limiter.shared_limit(rate, scope=setting, key_func=key, **{"methods": ["POST"], **more})
 
     # Only a wrong password counts: it answers with the form again.
     wrong_password = {"deduct_when": lambda response: response.status_code == 200}
@@ -59,10 +66,24 @@ def init_app(app: Flask) -> None:
         "deduct_when": lambda response: response.status_code != 409 or "Retry-After" not in response.headers
     }
     payments = [limit("LIMIT_PAY_ACCOUNT", account, **attempted), limit("LIMIT_PAY_ADDRESS", **attempted)]
+    questions = [limit("LIMIT_ASK_ACCOUNT", account, methods=["GET", "POST"])]
     for endpoint, view in app.view_functions.items():
-        for limited in payments if hasattr(view, "is_payment") else limits.get(endpoint, ()):
+        marked = payments if hasattr(view, "is_payment") else questions if hasattr(view, "is_question") else ()
+        for limited in marked or limits.get(endpoint, ()):
             view = limited(view)
         app.view_functions[endpoint] = view
+
+
+def address() -> str:
+    """Where a request comes from. Of IPv6 each household has a network of its own, with addresses without end."""
+    remote = get_remote_address()
+    try:
+        found = ipaddress.ip_address(remote)
+    except ValueError:
+        return remote
+    if isinstance(found, ipaddress.IPv4Address):
+        return remote
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
 def typed_account() -> str:
@@ -73,7 +94,7 @@ def typed_account() -> str:
 
 def account() -> str:
     """The signed-in account, known from the session alone."""
-    return str(session.get("_user_id") or get_remote_address())
+    return str(session.get("_user_id") or address())
 
 
 def _note_wait(limit: RequestLimit) -> None:

@@ -11,7 +11,7 @@ from flask_security import current_user
 import owed
 import payments
 import readings
-from auth import customer_required, limit_payments
+from auth import customer_required, limit_payments, limit_questions
 from errors import Bool, Problem, Str, json_fields, json_route
 from models import User
 
@@ -51,6 +51,7 @@ def create_setup_intent() -> dict[str, Any]:
 
 @wallet.post("/payment-method")
 @customer_required
+@limit_questions
 @json_route
 def replace_method() -> dict[str, Any]:
     """Put a method that was set up to use; an open invoice can be paid with it next."""

@@ -200,6 +200,47 @@ def test_payment_attempts_are_limited_in_json(make_app: Callable[..., Shop]) -> 
     assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "POST /complete/sync",
+        "POST /cancel-subscription",
+        "POST /resume-subscription",
+        "POST /undo-change",
+        "POST /payment-method",
+        "POST /billing-details",
+        "GET /invoice-preview",
+        "GET /account/export",
+    ],
+)
+def test_questions_to_stripe_are_limited_by_account(make_app: Callable[..., Shop], path: str) -> None:
+    client = limited(make_app, LIMIT_ASK_ACCOUNT="1 per hour")
+    for email, status in (("alice@example.com", [429]), ("bob@example.com", [])):
+        client.submit("/register", email=email, password=PASSWORD, password_confirm=PASSWORD)
+        method, rule = path.split()
+        headers = {"X-CSRFToken": client.csrf_token()}
+        answers = [
+            client.open(rule, method=method, json={"odd": 1}, headers=headers).status_code
+            for _ in range(1 + len(status))
+        ]
+        assert answers[0] in (200, 400)
+        assert answers[1:] == status
+        client.submit("/logout")
+
+
+def test_one_network_of_ipv6_is_one_address(make_app: Callable[..., Shop]) -> None:
+    app = make_app(RATELIMIT_ENABLED="true", LIMIT_REGISTER_ADDRESS="1 per hour")
+
+    def try_from(remote: str) -> int:
+        client = Browser(app)
+        client.environ_base["REMOTE_ADDR"] = remote
+        return int(client.submit("/register", email="x", password="short").status_code)
+
+    assert [try_from(f"2001:db8:1:1::{n}") for n in (1, 2)] == [200, 429]
+    assert [try_from("2001:db8:1:2::1"), try_from("192.0.2.1"), try_from("192.0.2.2")] == [200, 200, 200]
+    assert try_from("::ffff:192.0.2.1") == 429
+
+
 # Health
 
 
