@@ -300,6 +300,6 @@ def _collect(world: World, subscription: Document, invoice: Document, params: di
     if behaviour == "default_incomplete":
         subscribing.fall_behind(world, invoice)
         return
-    invoicing.collect(world, invoice, automatic=False)
+    invoicing.collect(world, invoice, automatic=False, off_session=params.get("off_session", False))
     if behaviour == "error_if_incomplete":
         subscribing.insist(world, invoice)

@@ -61,17 +61,17 @@ def finalize(world: World, invoice: Document) -> None:
         world.schedule(invoice["due_date"], "invoice_overdue", invoice)
 
 
-def collect(world: World, invoice: Document, *, automatic: bool) -> None:
+def collect(world: World, invoice: Document, *, automatic: bool, off_session: bool = False) -> None:
     """Charge the method on file for an open invoice; what comes of it is in the invoice and its intent.
 
-    automatic: the customer is not there; failures count, and are tried again later.
+    automatic: nobody asked for it; failures count, and are tried again later. off_session: the customer is not there.
     """
     method = method_for(world, invoice)
     intent = world.get("payment_intent", invoice["payment_intent"])
     if method is None:
         failed(world, intent, automatic=automatic)
         return
-    payments.attempt(world, intent, method, off_session=automatic, automatic=automatic)
+    payments.attempt(world, intent, method, off_session=automatic or off_session, automatic=automatic)
 
 
 def method_for(world: World, invoice: Document) -> Document | None:

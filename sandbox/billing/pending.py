@@ -59,7 +59,7 @@ def change(world: World, subscription: Document, params: dict[str, Any], before:
         world.emit("invoice.created", invoice)
         invoicing.finalize(world, invoice)
         if invoice["status"] == "open":
-            invoicing.collect(world, invoice, automatic=False)
+            invoicing.collect(world, invoice, automatic=False, off_session=params.get("off_session", False))
     if invoice and invoice["status"] == "open":
         _hold(world, subscription, invoice, params, new, old)
     elif invoice:

@@ -194,13 +194,19 @@ def _finish(world: World, schedule: Document, subscription: Document) -> None:
         release(world, schedule)
 
 
-def release(world: World, schedule: Document) -> None:
-    """Let the subscription go on by itself."""
+def release(world: World, schedule: Document, *, keep_end: bool = False) -> None:
+    """Let the subscription go on by itself; keep_end: until the end that the schedule would have brought."""
     subscription = world.find(schedule["subscription"], "subscription")
     schedule["released_subscription"], schedule["subscription"] = schedule["subscription"], None
     _end(world, schedule, "released")
-    if subscription:
-        world.update(subscription, "customer.subscription.updated", schedule=None)
+    if subscription is None:
+        return
+    before = world.wire(subscription)
+    subscription["schedule"] = None
+    if keep_end and schedule["end_behavior"] == "cancel":
+        ending.plan_end(world, subscription, {"cancel_at": schedule["phases"][-1]["end_date"]})
+    world.save(subscription)
+    world.emit("customer.subscription.updated", subscription, before)
 
 
 def cancel(world: World, schedule: Document, params: dict[str, Any]) -> None:

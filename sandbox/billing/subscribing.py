@@ -68,7 +68,7 @@ def start(world: World, subscription: Document, params: dict[str, Any]) -> None:
     if subscription["status"] == "trialing":
         plan_trial_end(world, subscription)
     if invoice and due and not by_mail and behaviour != "default_incomplete":
-        invoicing.collect(world, invoice, automatic=False)
+        invoicing.collect(world, invoice, automatic=False, off_session=params.get("off_session", False))
         if behaviour == "error_if_incomplete":
             insist(world, invoice)
 

@@ -201,6 +201,9 @@ def _fields(params: dict[str, Any]) -> dict[str, Any]:
     found = {name: params[name] for name in FIELDS.split() if name in params}
     if found.get("email") and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@localhost", found["email"]):
         raise StripeError(f"Invalid email address: {found['email']}", code="email_invalid", param="email")
+    if found.get("next_invoice_sequence", 1) < 1:
+        text = "This value must be greater than or equal to 1."
+        raise StripeError(text, code="parameter_invalid_integer", param="next_invoice_sequence")
     if "address" in found:
         found["address"] = address(found["address"])
     if "shipping" in found:

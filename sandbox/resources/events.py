@@ -11,6 +11,7 @@ from sandbox.routes import route
 from sandbox.world import World
 
 KEPT_FOR = 30 * 24 * 3600  # seconds
+MOST_TYPES = 20
 
 
 @route("GET /v1/events/<id>", EventRetrieveParams)
@@ -29,6 +30,8 @@ def list_events(world: World, params: dict[str, Any]) -> dict[str, Any]:
     where.append("recorded > ?")
     values.append(world.now() - KEPT_FOR)
     types = [params["type"]] if "type" in params else params.get("types", [])
+    if len(types) > MOST_TYPES:
+        raise StripeError(f"You can filter by up to {MOST_TYPES} types.", param="types")
     if types:
         where.append(f"({' OR '.join('type GLOB ?' for _ in types)})")
         values += types

@@ -12,7 +12,7 @@ from stripe.params import (
 )
 
 from sandbox import lists, money
-from sandbox.billing import discounting
+from sandbox.billing import discounting, pricing
 from sandbox.errors import StripeError, missing
 from sandbox.params import merge_metadata
 from sandbox.resources import prices, tax_rates
@@ -181,9 +181,19 @@ def check_together(world: World, items: Sequence[dict[str, Any]], currency: str,
             item["price"] for i, item in enumerate(items) if item["price"] in [x["price"] for x in items[:i]]
         )
         raise StripeError(text.format(doubled), param="items")
+    _check_amount(world, items, currency)
     if len(intervals) > 1 and mode == "classic":
         text = "All prices on a subscription must have the same `recurring.interval` and `recurring.interval_count`."
         raise StripeError(text, param="items")
+
+
+def _check_amount(world: World, items: Sequence[dict[str, Any]], currency: str) -> None:
+    """Raises Stripe's error for more than can be charged."""
+    priced = [(world.get("price", item["price"]), item["quantity"]) for item in items]
+    counted = [one for one in priced if one[0]["recurring"]["usage_type"] != "metered"]
+    if sum(pricing.amount(price, quantity, currency) for price, quantity in counted) > money.MOST:
+        text = f"Amount must be no more than {money.shown(money.MOST, currency)}"
+        raise StripeError(text, code="amount_too_large", param="items")
 
 
 def check_currency(price: Document, currency: str, where: str) -> None:

@@ -133,7 +133,8 @@ def cancel(world: World, params: dict[str, Any], id: str) -> Document:
 def release(world: World, params: dict[str, Any], id: str) -> Document:
     schedule = world.get("subscription_schedule", id)
     _check_live(schedule, "release")
-    scheduling.release(world, schedule)
+    keep_end = params.get("preserve_cancel_date", False)
+    scheduling.release(world, schedule, keep_end=keep_end)
     return schedule
 
 

@@ -24,6 +24,7 @@ FAR = 99_999_999_999_999_999
         ({"default_tax_rates": ["txr_none"]}, "default_tax_rates[0]"),
         ({"discounts": [{"coupon": "NONE"}]}, "discounts[0][coupon]"),
         ({"days_until_due": 5}, "days_until_due"),
+        ({"items": [{"price": "PRICE", "quantity": 200_000}]}, "items"),  # of $5.00: more than can be charged
         ({"add_invoice_items": [{"price": "p", "metadata": {"k" * 41: "v"}}]}, "add_invoice_items[0][metadata]"),
         ({"add_invoice_items": [{"price": "p", "metadata": {"k": "v" * 501}}]}, "add_invoice_items[0][metadata][k]"),
     ],
@@ -32,6 +33,7 @@ def test_of_new_subscriptions(sandbox: SandboxProcess, stripe_api: Any, more: di
     customer, price = customer_with(stripe_api), monthly(stripe_api)
     before = sandbox.mark()
     params = {"customer": customer.id, "items": [{"price": price.id}], **more}
+    params["items"][0]["price"] = price.id
     error = refused(stripe_api.subscriptions.create, params)
     assert (error.http_status, error.param) == (400, param)
     assert sandbox.events(since=before) == []
@@ -58,6 +60,8 @@ def test_of_updates(sandbox: SandboxProcess, stripe_api: Any, params: dict[str, 
     euros = {"product": price.product, "currency": "eur", "recurring": {"interval": "month"}, "unit_amount": 5}
     error = refused(stripe_api.subscriptions.update, subscription.id, {"items": [{"price_data": euros}]})
     assert "only supports `eur`" in error.user_message
+    seats = {"items": [{"id": subscription["items"].data[0].id, "quantity": 200_000}], "proration_behavior": "none"}
+    assert refused(stripe_api.subscriptions.update, subscription.id, seats).code == "amount_too_large"
 
 
 @pytest.mark.parametrize(

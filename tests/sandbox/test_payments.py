@@ -109,6 +109,17 @@ def test_card_that_was_set_up_pays_without_the_cardholder(sandbox: SandboxProces
     params = {"customer": customer.id, "payment_method": done.payment_method, "confirm": True}
     assert intent_of(stripe_api, **params, off_session=True).status == "succeeded"
     assert intent_of(stripe_api, **params).status == "requires_action"
+    wish = {
+        "customer": customer.id,
+        "default_payment_method": done.payment_method,
+        "items": [{"price": monthly(stripe_api).id}],
+    }
+    assert stripe_api.subscriptions.create(wish | {"off_session": True}).status == "active"
+    asked = stripe_api.subscriptions.create(wish)
+    assert asked.status == "incomplete"
+    paid = stripe_api.subscriptions.create(wish | {"off_session": True})
+    more = {"items": [{"id": paid["items"].data[0].id, "quantity": 3}], "proration_behavior": "always_invoice"}
+    assert stripe_api.subscriptions.update(paid.id, more | {"off_session": True}).status == "active"
 
 
 def test_setup_with_a_card_that_fails(sandbox: SandboxProcess, stripe_api: Any) -> None:
@@ -282,5 +293,6 @@ def test_events_are_listed_by_type_and_time(sandbox: SandboxProcess, stripe_api:
     assert types(both) == ["charge.succeeded", "customer.created"]
     newest = stripe_api.events.list({"limit": 1}).data[0]
     assert stripe_api.events.list({"created": {"gt": newest.created}}).data == []
+    assert refused(stripe_api.events.list, {"types": ["customer.created"] * 21}).param == "types"
     assert stripe_api.events.retrieve(newest.id).type == newest.type
     assert refused(stripe_api.events.retrieve, "evt_nothing").http_status == 404

@@ -113,6 +113,13 @@ def test_released_schedule_leaves_the_subscription_as_it_is(sandbox: SandboxProc
     assert types(sandbox.events(since=before)) == ["subscription_schedule.released", "customer.subscription.updated"]
     sandbox.advance(days=33)
     assert stripe_api.subscriptions.retrieve(subscription.id)["items"].data[0].price.id == premium.id
+    for keep in (True, False):
+        ending = stripe_api.subscription_schedules.create({"from_subscription": subscription.id})
+        stripe_api.subscription_schedules.update(ending.id, {"end_behavior": "cancel"})
+        stripe_api.subscription_schedules.release(ending.id, {"preserve_cancel_date": keep})
+        ends = stripe_api.subscriptions.retrieve(subscription.id)
+        assert ends.cancel_at == (ending.phases[0].end_date if keep else None)
+        stripe_api.subscriptions.update(subscription.id, {"cancel_at": ""})
     assert "It must be in one of these" in refused(stripe_api.subscription_schedules.release, schedule.id).user_message
 
 

@@ -202,6 +202,9 @@ def test_errors_lead_to_the_log_of_their_request(sandbox: SandboxProcess) -> Non
         ("name=x&name[y]=1", None, None, None),
         ("metadata" + "[a]" * 9999 + "=1", None, None, None),
         ("balance=" + "9" * 30, "parameter_invalid_integer", None, None),
+        ("balance=%D9%A3", "parameter_invalid_integer", "balance", "Invalid integer: ٣"),
+        ("preferred_locales[%C2%B2]=en", None, "preferred_locales", "Invalid array"),
+        ("next_invoice_sequence=-5", "parameter_invalid_integer", "next_invoice_sequence", None),
     ],
 )
 def test_bad_parameters_are_stripes_errors(
