@@ -27,6 +27,13 @@ class Clock:
     def __init__(self, page: Page, shop) -> None:
         self.page, self.shop = page, shop
 
+    def begin_trial(self, subscription: str) -> None:
+        self.page.goto(f"{self.shop.sandbox.url}/objects/{subscription}")
+        self.page.get_by_label("A trial of").fill("14")
+        self.page.get_by_role("button", name="Begin").click()
+        expect(self.page.get_by_text('"status": "trialing"')).to_be_visible()
+        self.shop.settle()
+
     def click(self, button: str) -> None:
         self.page.goto(self.shop.sandbox.url + "/")
         before = self.shop.sandbox.now()
@@ -44,10 +51,7 @@ def test_trial_renewal_decline_retry_new_card_upgrade_and_cancel(alice, clock, s
     account = alice.page
     subscription = stripe.subscriptions.list().data[0].id
 
-    stripe.subscriptions.update(
-        subscription, {"trial_end": shop.sandbox.now() + 14 * 86_400, "proration_behavior": "none"}
-    )
-    shop.settle()
+    clock.begin_trial(subscription)
     alice.open("/account")
     expect(account.get_by_text("Trial until")).to_be_visible()
 

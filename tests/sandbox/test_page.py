@@ -47,11 +47,17 @@ def test_everything_is_listed_and_leads_on(sandbox: SandboxProcess, subscription
         assert sandbox.request("GET", path)[0] == 200
 
 
-def test_objects_are_found_by_id_and_customers_by_address(sandbox: SandboxProcess, subscription: Any) -> None:
-    status, headers, _ = sandbox.request("GET", f"/customers?q={subscription.id}")
-    assert (status, headers["location"]) == (302, f"/objects/{subscription.id}")
-    assert subscription.customer in page(sandbox, "/invoices?q=carol@example.com")
-    assert subscription.customer not in page(sandbox, "/customers?q=nobody@example.com")
+def test_objects_are_found_by_id_and_customers_by_address_or_name(sandbox: SandboxProcess, subscription: Any) -> None:
+    event = sandbox.events()[0].id
+    for id, place in ((subscription.id, f"/objects/{subscription.id}"), (event, f"/events/{event}")):
+        status, headers, _ = sandbox.request("GET", f"/customers?q={id}")
+        assert (status, headers["location"]) == (302, place)
+    sandbox.client.v1.customers.update(subscription.customer, {"name": "Carol Danvers"})
+    for wanted in ("carol@example.com", "CAROL", "danvers"):
+        assert subscription.customer in page(sandbox, f"/invoices?q={wanted}")
+    for wanted in ("nobody@example.com", "%25", "cus_nothing"):
+        assert subscription.customer not in page(sandbox, f"/customers?q={wanted}")
+    assert sandbox.request("GET", "/customers?q=evt_nothing")[1]["location"] == "/events/evt_nothing"
 
 
 def test_lists_go_on_with_what_is_older(sandbox: SandboxProcess, stripe_api: Any) -> None:
@@ -61,6 +67,29 @@ def test_lists_go_on_with_what_is_older(sandbox: SandboxProcess, stripe_api: Any
     assert made[0] not in first
     older = first.partition('href="?before=')[2].partition('"')[0]
     assert made[0] in page(sandbox, f"/customers?before={older}")
+
+
+def test_trial_begins_by_a_form(sandbox: SandboxProcess, subscription: Any) -> None:
+    place = f"/objects/{subscription.id}"
+    assert f'action="{place}/trial"' in page(sandbox, place)
+    for days in ("0", "731", "many"):
+        assert send(sandbox, f"{place}/trial", days=days) == 400
+    assert send(sandbox, "/objects/sub_nothing/trial", days="14") == 404
+    assert send(sandbox, f"{place}/trial", days="14") == 303
+    now = sandbox.client.v1.subscriptions.retrieve(subscription.id)
+    assert now.status == "trialing"
+    assert (now.trial_end or 0) - sandbox.now() == pytest.approx(14 * 86400, abs=60)
+    assert sandbox.events("customer.subscription.updated")[-1].request.id.startswith("req_")
+
+
+def test_deliveries_go_on_with_what_is_older(sandbox: SandboxProcess, endpoint: Any, receiver: Receiver) -> None:
+    sandbox.post("deliveries", {"mode": "drop"})
+    for _ in range(51):
+        sandbox.client.v1.customers.create({})
+    first = page(sandbox, "/deliveries?state=dropped")
+    older = first.partition('href="?before=')[2].partition('"')[0]
+    assert first.count("customer.created") == 50
+    assert page(sandbox, f"/deliveries?before={older}".replace("&amp;", "&")).count("customer.created") == 1
 
 
 def test_clock_goes_to_what_is_next(sandbox: SandboxProcess, subscription: Any) -> None:

@@ -1,0 +1,98 @@
+"""What can be done on the page: move the clock, disturb deliveries and requests, set what Stripe's Dashboard sets."""
+
+import re
+from typing import Any
+
+from flask import abort, redirect, request
+
+from sandbox.billing import dunning, periods
+from sandbox.errors import StripeError
+from sandbox.events import MODES
+from sandbox.ids import random_text
+from sandbox.page.views import FAULTS, SETTINGS, STEPS, page, sandbox
+from sandbox.resources import subscriptions
+from sandbox.store import LAST_ROW
+from sandbox.world import Caller
+
+LONGEST_TRIAL = 730  # days
+
+
+@page.post("/advance")
+def advance() -> Any:
+    """Move the world's time on: by one of the steps, or to the next thing that happens."""
+    running = sandbox()
+    now, by = running.clock.now(), request.form.get("by", "")
+    if by == "next":
+        to = max(now, request.form.get("to", now, type=int))
+    else:
+        to = periods.after(now, "month", 1, 1) if by == "1 month" else now + STEPS.get(by, 0)
+    try:
+        running.advance(to)
+    except ValueError as problem:
+        abort(400, str(problem))
+    return _back()
+
+
+@page.post(f"/deliveries/<int(max={LAST_ROW}):id>/retry")
+def retry(id: int) -> Any:
+    if not sandbox().deliveries.retry(id):
+        abort(404)
+    return _back()
+
+
+@page.post("/objects/<id>/trial")
+def begin_trial(id: str) -> Any:
+    """Give a subscription a trial of so many days, from now on, as one may in the Dashboard."""
+    days = request.form.get("days", 0, type=int)
+    if not 1 <= days <= LONGEST_TRIAL:
+        abort(400, f"A trial has 1 to {LONGEST_TRIAL} days.")
+    caller = Caller("req_" + random_text(14), origin=request.host_url.rstrip("/"))
+    try:
+        with sandbox().transaction(caller) as world:
+            ends = world.now(world.get("subscription", id)["customer"]) + days * periods.DAY
+            subscriptions.update(world, {"trial_end": ends, "proration_behavior": "none"}, id)
+    except StripeError as problem:
+        abort(problem.status, problem.message)
+    return _back()
+
+
+@page.post("/faults")
+def add_fault() -> Any:
+    """Befall the next requests whose path fits; none of the known kinds clears those that wait."""
+    wish = FAULTS.get(request.form.get("kind", ""))
+    if wish is None:
+        sandbox().faults.clear()
+        return _back()
+    path = re.escape(request.form.get("path", ""))
+    sandbox().faults.add(path=path, times=request.form.get("times", 1, type=int), **wish)
+    return _back()
+
+
+@page.post("/settings")
+def set_settings() -> Any:
+    """What Stripe has in its Dashboard only."""
+    given = {name: request.form[name] for name in SETTINGS if name in request.form}
+    if any(value not in dunning.SETTINGS[name] for name, value in given.items()):
+        abort(400)
+    with sandbox().store.transaction():
+        for name, value in given.items():
+            sandbox().store.set_setting(name, value)
+    return _back()
+
+
+@page.post("/mode")
+def set_mode() -> Any:
+    """How deliveries are disturbed; what was held goes once they no longer are."""
+    mode = request.form.get("mode", "")
+    if mode not in MODES:
+        abort(400)
+    sandbox().targets.mode, sandbox().targets.disturbed = mode, ("*",)
+    if mode == "deliver":
+        sandbox().deliveries.flush()
+    return _back()
+
+
+def _back() -> Any:
+    """To the page that the form was on, never to another site."""
+    came_from = request.referrer or ""
+    return redirect(came_from if came_from.startswith(request.host_url) else "/", 303)
