@@ -29,6 +29,8 @@ MAIL_KINDS = (
     "action_required",
     "trial_ending",
     "subscription_ended",
+    "ending_planned",
+    "change_planned",
     "plan_changed",
     "renewal_ahead",
     "cancelled_for_you",
@@ -115,7 +117,9 @@ def counter_address(value: str) -> str:
     try:
         storage_from_string(value)
     except (ConfigurationError, ValueError) as error:
-        raise Wrong("must be memory:// or redis://..., whose package (redis) must be installed") from error
+        raise Wrong(
+            "must be memory:// or redis://..., whose package comes with `.venv/bin/pip install redis`"
+        ) from error
     return value
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 
 from babel import Locale
@@ -59,6 +61,19 @@ def _utc(instant: int | dt.datetime) -> dt.datetime:
     if isinstance(instant, dt.datetime):
         return instant.astimezone(dt.UTC) if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
     return dt.datetime.fromtimestamp(instant, dt.UTC)
+
+
+@contextmanager
+def as_in_mails() -> Iterator[None]:
+    """Write money and dates as for everybody: whoever asks may be staff, or Stripe."""
+    before = g.get("locale")
+    g.locale = Locale.parse(LOCALES[0], sep="-")
+    try:
+        yield
+    finally:
+        g.locale = before
+        if before is None:
+            del g.locale
 
 
 def locale() -> Locale:

@@ -62,6 +62,12 @@ def enqueue(
     return written
 
 
+def withdraw(tx: sa.Connection, kinds: tuple[str, ...], object_id: str) -> None:
+    """Take back mails of these kinds about an object, as far as they were not sent yet."""
+    unsent = sa.delete(Outbox).where(Outbox.kind.in_(kinds), Outbox.object_id == object_id, Outbox.sent_at.is_(None))
+    tx.execute(unsent)
+
+
 @contextmanager
 def given_or_new(tx: sa.Connection | None) -> Iterator[sa.Connection]:
     if tx is not None:
@@ -264,12 +270,15 @@ def smtp() -> Iterator[smtplib.SMTP]:
 
 
 def save(mail: sa.Row[Any], message: EmailMessage) -> None:
-    """Write `instance/mail/<when>-<number>-<kind>.eml`, and say on standard error what link it brought."""
+    """Write `instance/mail/<when>-<number>-<kind>.eml`, and say on standard error what link it brought.
+
+    Not so of a shop on the internet: who reads its log must not be able to set other people's passwords.
+    """
     folder = Path(current_app.instance_path) / "mail"
     folder.mkdir(parents=True, exist_ok=True)
     written = time.strftime("%Y%m%d-%H%M%S", time.gmtime(mail.created_at))
     file = folder / f"{written}-{mail.id:06}-{mail.kind}.eml"
     file.write_bytes(message.as_bytes())
-    link = LINK.search(mail.text)
+    link = None if current_app.config["BASE_URL"].startswith("https://") else LINK.search(mail.text)
     sys.stderr.write(f"mail to {mail.recipient}: {mail.subject} {link.group() if link else ''} ({file.name})\n")
     sys.stderr.flush()

@@ -18,7 +18,7 @@ FLOORS = [
     {"ledger", "throttle", "drift"},
     {"auth"},
     {"access", "staff_members"},
-    {"readings", "owed"},
+    {"readings", "owed", "mail_facts"},
     {"subscriptions", "catalog", "notices", "export", "staff_readings"},
     {"staff_actions", "payments", "personal", "portal", "quotes"},
     {"changes"},

@@ -501,7 +501,8 @@ def test_a_change_that_stripe_knows_nothing_of_does_not_hold_up_the_next(alice, 
 def test_a_quote_that_another_tab_confirms_at_the_same_moment_is_charged_once(alice, shop, mocker):
     """Both have looked; one ends before the other writes down what it begins."""
     token = quote(alice).json()["quote"]
-    ask, overtaking = billing.preview_invoice, []
+    ask = billing.preview_invoice
+    overtaking: list[str] = []
 
     def overtaken(values):
         answer = ask(values)

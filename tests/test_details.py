@@ -188,7 +188,7 @@ def test_of_two_who_confirm_one_address_at_once_one_gets_it(alice, shop, waiting
         change_address(shop, visitor)
         links.append(re.findall(r"http://\S+", mails(shop, "change_email_instructions")[-1]["text"])[0])
     find = auth.Users.find_user
-    looks = []
+    looks: list[str] = []
 
     def find_then_overtake(self, **which):
         found = find(self, **which)

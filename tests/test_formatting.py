@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from app import Shop
-from formatting import LOCALES, day, locale, moment, money
+from formatting import LOCALES, as_in_mails, day, locale, moment, money
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,16 @@ def test_templates_have_the_filters(app: Shop) -> None:
     with app.test_request_context():
         text = app.jinja_env.from_string("{{ 500|money('usd') }} {{ 0|day }} {{ 0|moment }}").render()
     assert text == "$5.00 January 1, 1970 1 Jan 1970, 00:00 UTC"
+
+
+def test_mails_are_written_alike_whoever_makes_them_due(app):
+    """Staff who replay an event may read German."""
+    with app.test_request_context("/", headers={"Accept-Language": "de"}):
+        with as_in_mails():
+            assert money(500, "usd") == "$5.00"
+        assert money(500, "eur") == "5,00\N{NO-BREAK SPACE}€"
+    with app.test_request_context("/", headers={"Accept-Language": "de"}):
+        assert money(500, "eur") == "5,00\N{NO-BREAK SPACE}€"
+        with as_in_mails():
+            assert money(500, "usd") == "$5.00"
+        assert money(500, "eur") == "5,00\N{NO-BREAK SPACE}€"

@@ -1,10 +1,13 @@
 """Which mail is sent when: once for each kind and object, and never on news that came too late."""
 
+import json
+
 import pytest
 
 import config
 import notices
 import sync
+from formatting import day
 from models import Outbox
 from tests.behind import ASKS, charge_to, fall_behind, subscriber, tell
 from tests.shop import pay
@@ -72,6 +75,66 @@ def test_the_bank_that_asks_at_renewal_is_one_mail_of_its_own(alice, shop):
     assert f"{shop.url}/pay/{invoice_id}" in read(shop, "action_required")
 
 
+def invoice_as_told(shop, invoice_id):
+    """An invoice as an event of now would bring it."""
+    found: dict[str, object] = json.loads(str(shop.sandbox.client.v1.invoices.retrieve(invoice_id)))
+    return found
+
+
+@pytest.mark.parametrize("first", ["invoice.payment_failed", "invoice.payment_action_required"])
+def test_whichever_is_heard_of_first_the_bank_that_asks_is_one_mail(alice, shop, first):
+    """Stripe's two events are of one second, and come in any order."""
+    shop.sandbox.post("deliveries", {"mode": "drop"})
+    invoice_id = fall_behind(shop, alice, ASKS)
+    with shop.app.app_context():
+        sync.customer(alice.customer)
+    invoice = invoice_as_told(shop, invoice_id)
+    for kind in sorted(["invoice.payment_failed", "invoice.payment_action_required"], key=lambda kind: kind != first):
+        tell(shop, invoice, kind, created=shop.sandbox.now())
+
+    assert [mail["kind"] for mail in written(shop)] == ["action_required"]
+
+
+def test_what_was_paid_before_the_mail_went_out_is_not_asked_for(alice, shop):
+    """The mail server was down meanwhile."""
+    invoice_id = fall_behind(shop, alice)
+    assert len(written(shop, "payment_failed")) == 1
+    charge_to(shop, alice, "pm_card_visa")
+    shop.sandbox.client.v1.invoices.pay(invoice_id)
+    shop.settle()
+
+    assert written(shop) == []
+
+
+def test_nobody_is_asked_to_pay_for_what_has_ended(alice, shop):
+    """News of the failure came after the end."""
+    shop.sandbox.post("deliveries", {"mode": "drop"})
+    invoice_id = fall_behind(shop, alice)
+    v1 = shop.sandbox.client.v1
+    v1.subscriptions.cancel(alice.subscription)
+    with shop.app.app_context():
+        sync.customer(alice.customer)
+    assert v1.invoices.retrieve(invoice_id).status == "open"
+    tell(shop, invoice_as_told(shop, invoice_id), "invoice.payment_failed", created=shop.sandbox.now())
+
+    assert written(shop) == []
+
+
+def test_no_date_that_is_over_is_promised(alice, shop):
+    """News of the failure came when the grace was over."""
+    shop.sandbox.post("deliveries", {"mode": "drop"})
+    shop.app.config["GRACE_DAYS"] = 3
+    invoice_id = fall_behind(shop, alice)
+    shop.sandbox.advance(days=4)
+    with shop.app.app_context():
+        sync.customer(alice.customer)
+    invoice = invoice_as_told(shop, invoice_id)
+    tell(shop, invoice, "invoice.payment_failed", created=shop.sandbox.now())
+
+    assert "You keep access" not in read(shop, "payment_failed")
+    assert "Please pay it" in read(shop, "payment_failed")
+
+
 def test_a_decline_on_the_page_is_no_mail(shop):
     """The page says it."""
     bob = shop.member("bob@example.com")
@@ -104,7 +167,9 @@ def test_a_trial_that_ends_is_told_three_days_before(shop):
     bob = subscriber(shop, "basic_monthly", "bob@example.com")
     v1 = shop.sandbox.client.v1
     price = v1.prices.list({"lookup_keys": ["premium_monthly"]}).data[0]
-    v1.subscriptions.create({"customer": bob.customer, "items": [{"price": price.id}], "trial_period_days": 10})
+    method = v1.subscriptions.retrieve(bob.subscription).default_payment_method
+    trial = {"customer": bob.customer, "items": [{"price": price.id}], "trial_period_days": 10}
+    v1.subscriptions.create({**trial, "default_payment_method": method})
     shop.settle()
     assert written(shop) == []
     shop.sandbox.advance(days=7, hours=1)
@@ -113,7 +178,24 @@ def test_a_trial_that_ends_is_told_three_days_before(shop):
     (mail,) = written(shop)
 
     assert mail["kind"] == "trial_ending"
-    assert "$15.00" in read(shop, "trial_ending")
+    assert "From then on it costs $15.00 per month, charged to your saved payment method." in mail["text"]
+
+
+def test_a_trial_without_a_payment_method_asks_for_one(shop):
+    """Nothing could be charged; and the price is that of all seats."""
+    bob = shop.member("bob@example.com")
+    customer = bob.send("/create-customer").json()["customer"]["id"]
+    v1 = shop.sandbox.client.v1
+    price = v1.prices.list({"lookup_keys": ["premium_monthly"]}).data[0]
+    items = [{"price": price.id, "quantity": 3}]
+    v1.subscriptions.create({"customer": customer, "items": items, "trial_period_days": 10})
+    shop.sandbox.advance(days=7, hours=1)
+    shop.settle()
+
+    text = read(shop, "trial_ending")
+
+    assert "From then on it costs $45.00 per month." in text
+    assert "save a payment method in your account" in text
 
 
 def test_the_end_is_told(alice, shop):
@@ -248,7 +330,7 @@ def test_who_has_cancelled_is_not_told_of_a_renewal(alice, shop):
     shop.settle()
     tell(shop, invoice, "invoice.upcoming", created=shop.sandbox.now())
 
-    assert written(shop) == []
+    assert written(shop, "renewal_ahead") == []
 
 
 # --- switched off, and looked at
@@ -303,6 +385,69 @@ def test_a_change_of_plan_is_confirmed_once(alice, shop):
 
     assert (mail["kind"], mail["subject"]) == ("plan_changed", "You are now on Basic")
     assert "you are now on Basic, at $5.00 per month." in mail["text"]
+
+
+def test_a_planned_change_is_confirmed_at_once_and_again_when_it_happens(alice, shop):
+    """With both plans, the date and the price."""
+    query = {"subscriptionId": alice.subscription, "newPriceLookupKey": "basic_monthly"}
+    quoted = alice.get("/invoice-preview", params=query).json()
+    shop.sandbox.post("deliveries", {"mode": "duplicate"})
+    alice.send("/update-subscription", **query, quote=quoted["quote"])
+    shop.settle()
+    shop.sandbox.post("deliveries", {"mode": "deliver"})
+
+    (mail,) = written(shop)
+    with shop.app.app_context():
+        date = day(quoted["effectiveAt"])
+    assert (mail["kind"], mail["subject"]) == ("change_planned", f"You change to Basic on {date}")
+    assert f"you keep Premium until {date}, and then change to Basic, at $5.00 per month." in mail["text"]
+    assert "you can keep Premium in your account" in mail["text"]
+    shop.sandbox.advance(days=32)
+    shop.settle()
+    assert [mail["kind"] for mail in written(shop)] == ["change_planned", "plan_changed"]
+
+
+def test_a_planned_change_that_was_dropped_meanwhile_is_not_confirmed(alice, shop):
+    """Its news came late."""
+    query = {"subscriptionId": alice.subscription, "newPriceLookupKey": "basic_monthly"}
+    quoted = alice.get("/invoice-preview", params=query).json()
+    shop.sandbox.post("deliveries", {"mode": "hold"})
+    alice.send("/update-subscription", **query, quote=quoted["quote"])
+    alice.send("/undo-change", subscriptionId=alice.subscription)
+    shop.sandbox.post("deliveries", {"mode": "deliver"})
+    shop.sandbox.post("deliveries/flush", {})
+    shop.settle()
+
+    assert written(shop) == []
+
+
+def test_a_cancellation_is_confirmed_once_with_its_date(alice, shop):
+    """Cancelled, kept, and cancelled again: one mail for one end."""
+    own = {"subscriptionId": alice.subscription}
+    for path in ("/cancel-subscription", "/resume-subscription", "/cancel-subscription"):
+        alice.send(path, **own, **({"atPeriodEnd": True} if "cancel" in path else {}))
+        shop.settle()
+
+    (mail,) = written(shop)
+
+    end = shop.sandbox.client.v1.subscriptions.retrieve(alice.subscription)["items"].data[0].current_period_end
+    with shop.app.app_context():
+        date = day(end)
+    assert (mail["kind"], mail["subject"]) == ("ending_planned", f"Your Premium subscription ends on {date}")
+    assert "You keep access until then" in mail["text"]
+
+
+def test_a_cancellation_that_was_taken_back_meanwhile_is_not_confirmed(alice, shop):
+    """Its news came late."""
+    own = {"subscriptionId": alice.subscription}
+    shop.sandbox.post("deliveries", {"mode": "hold"})
+    alice.send("/cancel-subscription", **own, atPeriodEnd=True)
+    alice.send("/resume-subscription", **own)
+    shop.sandbox.post("deliveries", {"mode": "deliver"})
+    shop.sandbox.post("deliveries/flush", {})
+    shop.settle()
+
+    assert written(shop) == []
 
 
 def test_news_of_a_change_that_was_taken_back_are_not_told(alice, shop):

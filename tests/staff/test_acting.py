@@ -85,7 +85,8 @@ def test_the_customer_is_told_what_was_done_for_them_once(alice, sam, shop):
     assert told["cancelled_for_you"]["recipient"] == "alice@example.com"
     assert told["cancelled_for_you"]["subject"] == f"Your Premium subscription ends on {end}"
     assert f"{shop.url}/account" in told["cancelled_for_you"]["text"]
-    assert "goes on as before, for $15.00" in told["resumed_for_you"]["text"]
+    assert "goes on as before, at $15.00 per month." in told["resumed_for_you"]["text"]
+    assert mails(shop, "ending_planned") == []
 
 
 def test_an_end_at_once_is_told_as_every_end_is(alice, sam, shop):
