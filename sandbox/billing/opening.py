@@ -33,10 +33,8 @@ def make(world: World, params: dict[str, Any]) -> Document:
         cancel_at_period_end=False,
         canceled_at=None,
         cancellation={"comment": None, "feedback": None, "reason": None},
-        collection_method=params.get("collection_method", "charge_automatically"),
         currency=currency,
         customer=customer["id"],
-        days_until_due=_days_until_due(params),
         default_payment_method=own_method(world, params, customer),
         default_tax_rates=tax_rates.checked(world, params.get("default_tax_rates"), "default_tax_rates"),
         description=params.get("description"),
@@ -55,6 +53,7 @@ def make(world: World, params: dict[str, Any]) -> Document:
         status_details=None,
         trial_end=trial_end,
         trial_start=now if trial_end else None,
+        **collection(params, {"collection_method": "charge_automatically", "days_until_due": None}),
     )
     _make_items(world, subscription, items, params["items"], now)
     on = {"subscription": subscription["id"]}
@@ -136,15 +135,20 @@ def billing_mode(given: dict[str, Any] | None, mode: str, now: int) -> dict[str,
     return {"flexible": {"proration_discounts": discounts}, "type": "flexible", "updated_at": now}
 
 
-def _days_until_due(params: dict[str, Any]) -> int | None:
-    days: int | None = params.get("days_until_due")
-    by_mail = params.get("collection_method") == "send_invoice"
+def collection(params: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """How invoices are collected: as asked, else as before. Raises Stripe's error for days that don't go with it."""
+    method = params.get("collection_method", old["collection_method"])
+    by_mail = method == "send_invoice"
+    days = params.get("days_until_due", old["days_until_due"] if by_mail else None)
     if by_mail and days is None:
         raise missing("days_until_due")
     if days is not None and not by_mail:
         text = "You can only set `days_until_due` if `collection_method` is `send_invoice`."
         raise StripeError(text, param="days_until_due")
-    return days
+    if days is not None and days < 0:
+        text = "This value must be greater than or equal to 0."
+        raise StripeError(text, code="parameter_invalid_integer", param="days_until_due")
+    return {"collection_method": method, "days_until_due": days}
 
 
 def _backdated(params: dict[str, Any], now: int) -> int:

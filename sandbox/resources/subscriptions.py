@@ -84,9 +84,9 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
 def _set(world: World, subscription: Document, params: dict[str, Any]) -> None:
     """Settle what has no price: settings, texts, discounts."""
     customer = world.get("customer", subscription["customer"])
-    given: dict[str, Any] = {
-        name: params[name] for name in ("collection_method", "days_until_due", "description") if name in params
-    }
+    given = opening.collection(params, subscription)
+    if "description" in params:
+        given["description"] = params["description"]
     if "default_payment_method" in params:
         given["default_payment_method"] = opening.own_method(world, params, customer)
     if "metadata" in params:

@@ -170,6 +170,10 @@ def test_subscription_that_is_paid_by_invoice(sandbox: SandboxProcess, stripe_ap
     assert stripe_api.subscriptions.retrieve(subscription.id).status == "active"
     told = types(sandbox.events(since=before))
     assert "invoice.paid" in told and "invoice.payment_succeeded" not in told, "no payment was tried"
+    later = stripe_api.subscriptions.update(subscription.id, {"days_until_due": 30})
+    assert (later.collection_method, later.days_until_due) == ("send_invoice", 30)
+    automatic = stripe_api.subscriptions.update(subscription.id, {"collection_method": "charge_automatically"})
+    assert automatic.days_until_due is None
 
 
 @pytest.mark.stripe_verified

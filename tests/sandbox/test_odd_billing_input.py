@@ -48,6 +48,9 @@ def test_of_new_subscriptions(sandbox: SandboxProcess, stripe_api: Any, more: di
         ({"discounts": [{"discount": "di_none"}]}, "discounts[0][discount]"),
         ({"trial_end": FAR}, "trial_end"),
         ({"billing_cycle_anchor": {"type": "later"}}, "billing_cycle_anchor[type]"),
+        ({"days_until_due": 5}, "days_until_due"),
+        ({"collection_method": "send_invoice"}, "days_until_due"),
+        ({"collection_method": "send_invoice", "days_until_due": -1}, "days_until_due"),
     ],
 )
 def test_of_updates(sandbox: SandboxProcess, stripe_api: Any, params: dict[str, Any], param: str) -> None:
