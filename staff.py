@@ -11,6 +11,7 @@ from flask_security import current_user
 import db
 import health
 import ledger
+import personal
 import readings
 import staff_actions
 import staff_readings
@@ -51,11 +52,13 @@ def customer(user_id: int) -> str:
     shown = argument("show")
     shown = shown if shown in staff_readings.SHOWN else ""
     account = readings.account_view(user)
+    at_stripe = readings.customer_of(user_id)
     return render_template(
         "staff/customer.html",
         person=user,
         account=account,
-        customer=readings.customer_of(user_id),
+        customer=at_stripe,
+        tax_id=personal.tax_id_of(at_stripe.id if at_stripe else None),
         subscriptions=endable(user_id, account.current),
         access=staff_readings.access_of(user_id),
         history=staff_readings.history(user_id, shown, page()),

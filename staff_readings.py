@@ -57,9 +57,10 @@ def meant_by(asked: str) -> sa.ColumnElement[bool]:
         return User.id.in_(owners.where(Subscription.id == asked))
     if "@" in asked and db.session.scalar(sa.select(User.id).where(User.email == asked.lower())):
         return User.email == asked.lower()
-    named = sa.select(Customer.user_id).where(
-        Customer.name.icontains(asked, autoescape=True) | Customer.email.icontains(asked, autoescape=True)
-    )
+    # SQLite takes Ö and ö for two letters.
+    spellings = {asked, asked.lower(), asked.upper(), asked.title()} if not asked.isascii() else {asked}
+    is_named = [Customer.name.icontains(spelling, autoescape=True) for spelling in sorted(spellings)]
+    named = sa.select(Customer.user_id).where(sa.or_(*is_named, Customer.email.icontains(asked, autoescape=True)))
     return User.email.icontains(asked, autoescape=True) | User.id.in_(named)
 
 

@@ -19,10 +19,10 @@ def test_a_customer_is_found_by_a_part_of_the_address(alice, sam, asked):
 def test_a_customer_is_found_by_name_and_by_whole_ids(alice, sam, shop):
     """What support has at hand: a name, Stripe's ids."""
     (customer,) = shop.rows(Customer)
-    shop.sandbox.client.v1.customers.update(customer["id"], {"name": "Alice Liddell"})
+    shop.sandbox.client.v1.customers.update(customer["id"], {"name": "Alice Liddell-Österreicher"})
     shop.settle()
 
-    for asked in ("liddell", customer["id"], alice.subscription):
+    for asked in ("liddell", "ÖSTERREICH", "österreich", customer["id"], alice.subscription):
         page = sam.get("/staff/customers", params={"q": asked}).text
         assert "alice@example.com" in page
         assert "staff@example.com" not in page

@@ -17,6 +17,18 @@ def test_the_page_tells_what_the_customer_sees_and_why(alice, sam):
     assert page.count('<span class="badge badge-good">Yes</span>') == 2
 
 
+def test_the_page_tells_what_stands_on_invoices(alice, sam):
+    """Name, address, tax id: what customers ask about most, after the card."""
+    address = {"line1": "1 rue de la Paix", "city": "Paris", "postal_code": "75002", "country": "FR"}
+    tax_id = {"type": "eu_vat", "value": "FR12345678901"}
+    assert alice.send("/billing-details", name="Alice Liddell", address=address, taxId=tax_id).status_code == 200
+
+    page = sam.get(f"/staff/customers/{alice.id}").text
+
+    for words in ("<h1>Alice Liddell</h1>", "1 rue de la Paix, 75002, Paris, FR", "FR12345678901"):
+        assert words in page
+
+
 def test_a_planned_change_is_told(alice, sam, shop):
     """Staff see what the customer has arranged."""
     basic = next(row["id"] for row in shop.rows(Price) if row["lookup_key"] == "basic_monthly")
