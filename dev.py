@@ -483,6 +483,9 @@ def serve(children: Children) -> None:
     install(children)
     flask(children, "db", "upgrade")
     workers, threads = own.get("WORKERS", "1"), own.get("THREADS", THREADS)
+    if workers != "1" and own.get("RATELIMIT_STORAGE_URI", "memory:").startswith("memory:"):
+        say(f"WORKERS={workers}: each counts log-ins for itself, so that limits are {workers} times as high. To count")
+        say("together: .venv/bin/pip install redis, and RATELIMIT_STORAGE_URI=redis://...")
     start_shop(
         children, host, port, threads, "--workers", workers, "--respawn-failed-workers", "--workers-kill-timeout", "30s"
     )

@@ -95,7 +95,12 @@ def mails(offline: bool) -> Findings:
     if not own["MAIL_SERVER"]:
         if own["BASE_URL"].startswith("https://"):
             remedy = "Set MAIL_SERVER and its log-in."
-            yield Finding(WARNING, "mail", "No MAIL_SERVER: mails are only saved under instance/mail/.", remedy)
+            yield Finding(
+                WARNING,
+                "mail",
+                "No MAIL_SERVER: mails only pile up under instance/mail/, with their links to new passwords.",
+                remedy,
+            )
         else:
             yield Finding(OK, "mail", "Mails are printed and saved under instance/mail/.")
     elif not offline:

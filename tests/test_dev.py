@@ -345,7 +345,8 @@ def test_keys_without_webhook_secret_say_so(start, dot_env, tmp_path):
 
 def test_serve_starts_the_shop_and_its_ticks(start, first_run):
     """`make serve` is the shop and its ticks with the settings as they are, ended together by SIGTERM."""
-    run = start("serve", **first_run.settings).wait_for("Started worker-1").wait_until_it_listens()
+    run = start("serve", **first_run.settings, WORKERS="2").wait_for("Started worker-1").wait_until_it_listens()
+    assert "limits are 2 times as high" in run.output
     run.pid_of(["tick"])
 
     assert run.ask("/readyz")[0] == 200

@@ -125,6 +125,20 @@ def test_without_a_mail_server_the_answer_goes_first_and_then_the_mail(
         assert all(row.sent_at is not None and row.error is None for row in rows())
 
 
+def test_the_log_of_a_shop_on_the_internet_holds_no_link(
+    make_app: Callable[..., Shop], capfd: pytest.CaptureFixture[str]
+) -> None:
+    app = make_app(BASE_URL="https://shop.example.com")
+    with app.app_context():
+        write()
+        with db.write() as tx:
+            tx.execute(sa.update(Outbox).values(text="https://shop.example.com/reset/token"))
+        mail.send_pending()
+    said = capfd.readouterr().err
+    assert "mail to" in said
+    assert "token" not in said
+
+
 def test_a_saved_mail_has_text_html_and_a_stable_id(app: Shop) -> None:
     with app.app_context():
         write()
