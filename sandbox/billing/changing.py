@@ -61,7 +61,7 @@ def change(world: World, subscription: Document, params: dict[str, Any], before:
 def carry_out(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
     """Change the subscription and its items as asked, and say what that is to cost. Tells and charges nothing."""
     now = world.now(subscription["customer"])
-    at = _proration_date(world, subscription, params.get("proration_date"), now)
+    at = proration_date(world, subscription, params.get("proration_date"), now)
     behaviour = params.get("proration_behavior", "create_prorations")
     prorated = behaviour != "none" and subscription["status"] not in ("trialing", "incomplete", "paused")
     if isinstance(params.get("trial_end"), int):
@@ -141,37 +141,13 @@ def _begin_anew(world: World, subscription: Document, params: dict[str, Any], at
         subscription.update(status="active", trial_end=now)
     set_anchor(subscription, trial_end if isinstance(trial_end, int) else now)
     world.save(subscription)
-    charges = _new_periods(world, subscription)
+    charges = new_periods(world, subscription)
     reason = "subscription_cycle" if trial_end == "now" else "subscription_update"
     return Bill(prorations=credited, charges=charges, at_once=True, reason=reason)
 
 
-def begin_paused_anew(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
-    """New periods begin now, charged in full."""
-    set_anchor(subscription, world.now(subscription["customer"]))
-    subscription["status"] = "active"
-    charges = _new_periods(world, subscription)
-    return Bill(charges=charges, at_once=True, reason="subscription_cycle")
-
-
-def go_on(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
-    """The period that would be running had there been no pause goes on, for the rest of it charged as asked."""
-    now, made = world.now(subscription["customer"]), []
-    behaviour = params.get("proration_behavior", "create_prorations")
-    subscription["status"] = "active"
-    for item in subscribing.items_of(world, subscription):
-        start, end = lines.natural_period(world, subscription, item, now)
-        item.update(current_period_start=start, current_period_end=end)
-        world.save(item)
-    at = _proration_date(world, subscription, params.get("proration_date"), now)
-    for item in subscribing.items_of(world, subscription):
-        made += prorating.debit(world, subscription, item, at)
-    if behaviour == "none":
-        return Bill()
-    return Bill(prorations=made, at_once=behaviour == "always_invoice")
-
-
-def _new_periods(world: World, subscription: Document) -> list[Line]:
+def new_periods(world: World, subscription: Document) -> list[Line]:
+    """Begin a period of each item now; the lines that charge them."""
     charges: list[Line] = []
     for item in subscribing.items_of(world, subscription):
         renewing.begin_period(world, subscription, item, world.now(subscription["customer"]))
@@ -278,7 +254,8 @@ def _fit_period(world: World, subscription: Document, item: Document, at: int) -
     world.save(item)
 
 
-def _proration_date(world: World, subscription: Document, given: int | None, now: int) -> int:
+def proration_date(world: World, subscription: Document, given: int | None, now: int) -> int:
+    """The instant to prorate at: now unless told. Raises Stripe's error for one outside of the running period."""
     if given is None:
         return now
     for item in subscribing.items_of(world, subscription):

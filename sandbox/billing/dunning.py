@@ -42,6 +42,14 @@ def plan_retry(world: World, invoice: Document) -> None:
         invoice["next_payment_attempt"] = None
 
 
+def plan_only_attempt(world: World, invoice: Document, seconds: int) -> None:
+    """Set when the one attempt comes; if it fails, nothing follows."""
+    due = world.now(invoice["customer"]) + seconds
+    invoice.update(next_payment_attempt=due, only_attempt=True, retries=len(RETRIES))
+    world.save(invoice)
+    world.schedule(due, "retry_payment", invoice)
+
+
 def after_failure(world: World, invoice: Document) -> None:
     """The subscription falls behind, and when that was the last try what is set follows."""
     subscribing.fall_behind(world, invoice)
@@ -50,7 +58,7 @@ def after_failure(world: World, invoice: Document) -> None:
     subscription = world.find(invoice["subscription"], "subscription")
     if subscription is None or subscription["status"] in (*subscribing.ENDED, "paused"):
         return
-    if invoice["next_payment_attempt"] is None:
+    if invoice["next_payment_attempt"] is None and not invoice.get("only_attempt"):
         _give_up(world, subscription)
     elif setting(world, "first_failure") == "pause":
         pausing.pause_now(world, subscription, "first_payment_failure")

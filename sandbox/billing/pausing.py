@@ -61,48 +61,6 @@ def pause_now(world: World, subscription: Document, why: str) -> None:
     world.emit("customer.subscription.paused", subscription)
 
 
-def resume(world: World, subscription: Document, params: dict[str, Any]) -> None:
-    """Go on: with a new period from now, or in the one that would be running. Charges what that costs."""
-    if subscription["status"] != "paused":
-        text = "You can only resume subscriptions with a status of `paused`."
-        raise StripeError(text)
-    before = world.wire(subscription)
-    wish: dict[str, Any] = {name: params[name] for name in ("proration_behavior", "proration_date") if name in params}
-    anew = (params.get("billing_cycle_anchor") or {}).get("type", "now") == "now"
-    bill = (changing.begin_paused_anew if anew else changing.go_on)(world, subscription, wish)
-    invoice = changing.draft(world, subscription, bill)
-    if invoice:
-        subscription["latest_invoice"] = invoice["id"]
-    on_success = params.get("payment_behavior") == "resume_on_payment_success"
-    if not (on_success and invoice and invoicing.amount_due(invoice)):
-        _resumed(world, subscription, before)
-    else:
-        subscription["status"] = "paused"
-        world.save(subscription)
-    if invoice is None:
-        return
-    world.emit("invoice.created", invoice)
-    if on_success:
-        invoicing.finalize(world, invoice)
-        if invoice["status"] == "open":
-            invoicing.collect(world, invoice, automatic=False)
-    else:
-        invoicing.wait(world, invoice)
-
-
-def paid(world: World, subscription: Document) -> None:
-    """The invoice of a resumption was paid."""
-    _resumed(world, subscription, world.wire(subscription))
-
-
-def _resumed(world: World, subscription: Document, before: dict[str, Any]) -> None:
-    subscription.update(status="active", status_details=None)
-    world.save(subscription)
-    subscribing.plan_next(world, subscription)
-    world.emit("customer.subscription.updated", subscription, before)
-    world.emit("customer.subscription.resumed", subscription)
-
-
 # Collection
 
 

@@ -74,14 +74,14 @@ def _hold(
 ) -> None:
     now = world.now(subscription["customer"])
     wires = [world.wire(item) for item in subscribing.items_of(world, subscription)]
-    _restore(world, old, new)
+    restore(world, old, new)
     ends = [item["current_period_end"] for item in subscribing.items_of(world, subscription)]
     asked = new[subscription["id"]]
     subscription.update(
         latest_invoice=invoice["id"],
         pending_update={
             "invoice": invoice["id"],
-            "changes": _changes(old, new),
+            "changes": changes(old, new),
             "wire": {
                 "billing_cycle_anchor": asked["billing_cycle_anchor"] if "billing_cycle_anchor" in params else None,
                 "cancel_at_period_end": params.get("cancel_at_period_end"),
@@ -103,11 +103,7 @@ def apply(world: World, subscription: Document) -> None:
     """The invoice was paid: what was held back comes to be."""
     before, held = world.wire(subscription), subscription["pending_update"]
     world.unschedule(subscription, "expire_update")
-    for id, changes in held["changes"].items():
-        document = world.find(id)
-        assert document is not None
-        document.update(changes)
-        world.save(document)
+    carry_out(world, held["changes"])
     subscription["pending_update"] = None
     world.save(subscription)
     subscribing.plan_next(world, subscription)
@@ -141,7 +137,7 @@ def _withdraw(world: World, subscription: Document) -> None:
         invoicing.void(world, invoice)
 
 
-def _changes(old: Snapshot, new: Snapshot) -> Snapshot:
+def changes(old: Snapshot, new: Snapshot) -> Snapshot:
     """What is to be made of the old documents so that they become the new ones; what is gone then is deleted."""
     born = {id: {"deleted": False} for id in new.keys() - old.keys()}
     gone = {id: {"deleted": True} for id in old.keys() - new.keys()}
@@ -149,7 +145,16 @@ def _changes(old: Snapshot, new: Snapshot) -> Snapshot:
     return {**born, **gone, **{id: {name: new[id][name] for name in names} for id, names in both.items()}}
 
 
-def _restore(world: World, wanted: Snapshot, now_there: Snapshot) -> None:
+def carry_out(world: World, wanted: Snapshot) -> None:
+    """Make those changes."""
+    for id, changed in wanted.items():
+        document = world.find(id)
+        assert document is not None
+        document.update(changed)
+        world.save(document)
+
+
+def restore(world: World, wanted: Snapshot, now_there: Snapshot) -> None:
     """Put the documents of one snapshot in the place of another's; what it has not is deleted."""
     for id in now_there.keys() | wanted.keys():
         document = world.find(id)

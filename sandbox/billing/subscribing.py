@@ -8,10 +8,10 @@ from sandbox.billing import (
     intents,
     invoicing,
     lines,
-    pausing,
     payments,
     pending,
     periods,
+    resuming,
     scheduling,
     setups,
     waiting,
@@ -171,8 +171,7 @@ def invoice_paid(world: World, invoice: Document, intent: Document | None) -> No
     held = subscription["pending_update"]
     if held and held["invoice"] == invoice["id"]:
         pending.apply(world, subscription)
-    if subscription["status"] == "paused" and subscription["latest_invoice"] == invoice["id"]:
-        pausing.paid(world, subscription)
+    resuming.settled(world, invoice)
     changes: dict[str, Any] = {"status": _status(world, subscription)}
     if intent and subscription["payment_settings"]["save_default_payment_method"] == "on_subscription":
         changes["default_payment_method"] = intent["payment_method"]
@@ -274,6 +273,7 @@ def cancel(
         "announce_renewal",
         "expire_update",
         "collect_again",
+        "void_resumption",
     )
     world.emit("customer.subscription.deleted", subscription)
     _let_go(world, subscription)

@@ -10,7 +10,7 @@ from stripe.params import (
     InvoiceVoidInvoiceParams,
 )
 
-from sandbox.billing import dunning, invoicing, payments, pending, subscribing
+from sandbox.billing import dunning, invoicing, payments, pending, resuming, subscribing
 from sandbox.errors import CardError, StripeError
 from sandbox.resources import payment_methods
 from sandbox.routes import route
@@ -100,6 +100,7 @@ def mark_uncollectible(world: World, params: dict[str, Any], id: str) -> Documen
         raise StripeError(text)
     invoicing.mark_uncollectible(world, invoice)
     subscribing.reconsider(world, invoice)
+    resuming.settled(world, invoice)
     dunning.after_payment(world, invoice)
     return invoice
 

@@ -15,7 +15,17 @@ from stripe.params import (
 )
 
 from sandbox import lists
-from sandbox.billing import adding, changing, discounting, ending, opening, pausing, pending, subscribing
+from sandbox.billing import (
+    adding,
+    changing,
+    discounting,
+    ending,
+    opening,
+    pausing,
+    pending,
+    resuming,
+    subscribing,
+)
 from sandbox.errors import StripeError, missing, no_such, not_built
 from sandbox.params import merge_metadata
 from sandbox.resources import tax_rates, test_clocks
@@ -124,7 +134,7 @@ def pause(world: World, params: dict[str, Any], id: str) -> Document:
 )
 def resume(world: World, params: dict[str, Any], id: str) -> Document:
     subscription = world.get("subscription", id)
-    pausing.resume(world, subscription, params)
+    resuming.resume(world, subscription, params)
     return subscription
 
 

@@ -54,6 +54,8 @@ def test_paused_subscription_stands_still(sandbox: SandboxProcess, stripe_api: A
         "customer.subscription.updated",
         "customer.subscription.resumed",
         "invoice.created",
+        "invoice.finalized",
+        "payment_intent.created",
     ]
     sandbox.advance(hours=2)
     assert stripe_api.invoices.retrieve(resumed.latest_invoice.id).amount_paid == 500
@@ -79,6 +81,61 @@ def test_resumption_that_waits_for_its_payment(sandbox: SandboxProcess, stripe_a
     good = stripe_api.payment_methods.attach("pm_card_visa", {"customer": subscription.customer})
     stripe_api.invoices.pay(waiting.latest_invoice.id, {"payment_method": good.id})
     assert stripe_api.subscriptions.retrieve(subscription.id).status == "active"
+
+
+def paused_with(stripe_api: Any, card: str | None) -> Any:
+    """A paused subscription, nothing given back, whose only method then is that card."""
+    subscription = subscribed(stripe_api)
+    stripe_api.subscriptions.pause(subscription.id, {"bill_for": {"unused_time_from": {"type": "none"}}})
+    for method in stripe_api.customers.payment_methods.list(subscription.customer).data:
+        stripe_api.payment_methods.detach(method.id)
+    if card:
+        method = stripe_api.payment_methods.attach(card, {"customer": subscription.customer})
+        stripe_api.subscriptions.update(subscription.id, {"default_payment_method": method.id})
+    return subscription
+
+
+def test_resumption_that_is_asked_for_twice_is_charged_once(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """Until it is paid the subscription stays as it was; the second invoice takes the place of the first."""
+    subscription = paused_with(stripe_api, "pm_card_chargeCustomerFail")
+    sandbox.advance(days=40)
+    wish = {"payment_behavior": "resume_on_payment_success"}
+    first = stripe_api.subscriptions.resume(subscription.id, wish)
+    assert (first.status, first.billing_cycle_anchor) == ("paused", subscription.billing_cycle_anchor)
+    sandbox.advance(days=1)
+    second = stripe_api.subscriptions.resume(subscription.id, wish)
+    assert stripe_api.invoices.retrieve(first.latest_invoice).status == "void"
+    good = stripe_api.payment_methods.attach("pm_card_visa", {"customer": subscription.customer})
+    stripe_api.invoices.pay(second.latest_invoice, {"payment_method": good.id})
+    resumed = stripe_api.subscriptions.retrieve(subscription.id)
+    assert resumed.status == "active"
+    assert resumed.billing_cycle_anchor == resumed["items"].data[0].current_period_start > first.billing_cycle_anchor
+    assert len(stripe_api.charges.list({"customer": subscription.customer}).data) == 2 + 2, "two of them declined"
+
+
+def test_resumption_that_waits_is_tried_again_or_voided(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    """As a renewal is; after 23 hours when there is nothing to try."""
+    wish = {"payment_behavior": "resume_on_payment_success"}
+    failing, empty = paused_with(stripe_api, "pm_card_chargeCustomerFail"), paused_with(stripe_api, None)
+    tried, idle = (stripe_api.subscriptions.resume(one.id, wish).latest_invoice for one in (failing, empty))
+    sandbox.advance(days=4)
+    assert [stripe_api.invoices.retrieve(id).status for id in (tried, idle)] == ["open", "void"]
+    assert stripe_api.invoices.retrieve(tried).attempt_count == 2
+    for one in (failing, empty):
+        assert stripe_api.subscriptions.retrieve(one.id).status == "paused"
+    stripe_api.invoices.mark_uncollectible(tried)
+    assert stripe_api.subscriptions.retrieve(failing.id).status == "active"
+
+
+def test_resumption_that_does_not_wait_is_tried_once(sandbox: SandboxProcess, stripe_api: Any) -> None:
+    subscription = paused_with(stripe_api, "pm_card_chargeCustomerFail")
+    resumed = stripe_api.subscriptions.resume(subscription.id)
+    invoice = stripe_api.invoices.retrieve(resumed.latest_invoice)
+    assert (resumed.status, invoice.status, invoice.attempted) == ("active", "open", False)
+    sandbox.advance(days=20)
+    invoice = stripe_api.invoices.retrieve(resumed.latest_invoice)
+    assert (invoice.status, invoice.attempt_count, invoice.next_payment_attempt) == ("open", 1, None)
+    assert stripe_api.subscriptions.retrieve(subscription.id).status == "past_due"
 
 
 def test_resumption_into_the_running_period_charges_the_rest(sandbox: SandboxProcess, stripe_api: Any) -> None:
