@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import sqlalchemy as sa
-from flask import url_for
+from flask import current_app, url_for
 
 import billing
 import clock
@@ -26,6 +26,7 @@ METHOD_TYPES = {
     "eur": ["card", "link", "sepa_debit"],
     "aud": ["card", "link", "au_becs_debit"],
 }
+CARD = ["card"]
 
 Row = dict[str, Any]
 
@@ -37,13 +38,28 @@ Row = dict[str, Any]
 def begin_replacement(user: User) -> str:
     """Begin to replace the payment method. Returns the client secret that the browser sets it up with."""
     customer = subscriptions.ensure_customer(user)
+    kinds = METHOD_TYPES.get(customer.currency or "usd", CARD)
+    try:
+        return _begin_setup(user, customer.id, kinds)
+    except billing.Refused as error:
+        if "payment_method_types" not in (error.param or "") or kinds == CARD:
+            raise
+        current_app.logger.warning(
+            "Stripe does not take one of %s, so only cards are offered: "
+            "switch it on at https://dashboard.stripe.com/settings/payment_methods",
+            ", ".join(kinds),
+        )
+        return _begin_setup(user, customer.id, CARD)
+
+
+def _begin_setup(user: User, customer_id: str, kinds: list[str]) -> str:
     values: Row = {
-        "customer": customer.id,
-        "allowed_payment_method_types": METHOD_TYPES.get(customer.currency or "usd", ["card"]),
+        "customer": customer_id,
+        "allowed_payment_method_types": kinds,
         "usage": "off_session",
         "metadata": {"user_id": str(user.id)},
     }
-    operation = operations.begin("create_setup_intent", customer.id, values)
+    operation = operations.begin("create_setup_intent", customer_id, values)
     try:
         answer = billing.create_setup_intent(
             cast(billing.params.SetupIntentCreateParams, operation.params), operation.id
@@ -51,7 +67,7 @@ def begin_replacement(user: User) -> str:
     except billing.Refused as error:
         operations.end(operation.id, "failed", str(error))
         raise
-    row = {"id": answer.object["id"], "user_id": user.id, "customer_id": customer.id, "started_at": clock.wall()}
+    row = {"id": answer.object["id"], "user_id": user.id, "customer_id": customer_id, "started_at": clock.wall()}
     with db.write() as tx:
         tx.execute(db.insert(SetupIntent).values(row).on_conflict_do_nothing())
         operations.end_in(tx, operation.id, "done")

@@ -150,3 +150,18 @@ def test_the_file_of_the_shop_is_what_is_sold(shop):
         for product in catalog.load(config.ROOT / "catalog.toml")
         for price in product.prices
     }
+
+
+def test_what_was_made_elsewhere_stays_for_sale(shop, sync):
+    """By hand in the dashboard, with a lookup key of its own or none."""
+    stripe = shop.sandbox.client.v1
+    other = stripe.products.create({"name": "Made by hand"})
+    own = stripe.products.list({"active": True}).data[-1].id
+    price = {"currency": "usd", "unit_amount": 900, "recurring": {"interval": "month"}}
+    stripe.prices.create({**price, "product": other.id, "lookup_key": "by_hand"})
+    stripe.prices.create({**price, "product": own})
+    shop.settle()
+
+    assert "retired" not in sync()
+
+    assert all(one.active for one in stripe.prices.list({"limit": 100}).data)

@@ -3,6 +3,7 @@
 import pytest
 import requests
 
+import billing
 from models import Operation, PaymentMethod, SetupIntent, Subscription
 from tests.shop import pay
 
@@ -184,6 +185,26 @@ def test_what_can_be_chosen_follows_the_currency(shop, currency, bank):
     (call,) = shop.calls("POST", "/v1/setup_intents")
 
     assert list(call["params"]["allowed_payment_method_types"].values()) == ["card", "link", *([bank] if bank else [])]
+
+
+def test_what_the_account_has_not_switched_on_leaves_cards(shop, mocker, caplog):
+    """A log line says where to switch it on."""
+    bob = shop.member("bob@example.com")
+    pay(shop.sandbox, bob.subscribe("basic_monthly", currency="eur")["clientSecret"])
+    shop.settle()
+    create = billing.create_setup_intent
+
+    def cards_only(values, key):
+        if "sepa_debit" in values["allowed_payment_method_types"]:
+            raise billing.Refused(param="allowed_payment_method_types")
+        return create(values, key)
+
+    mocker.patch.object(billing, "create_setup_intent", side_effect=cards_only)
+    secret = begin(bob)
+
+    set_up(shop, secret)
+    assert save(bob, secret).json()["status"] == "saved"
+    assert "dashboard.stripe.com/settings/payment_methods" in caplog.text
 
 
 def test_with_stripe_down_in_the_middle_pressing_again_finishes_it(alice, shop):

@@ -485,3 +485,26 @@ def test_too_much_at_once_is_a_503_that_says_when_to_come_back(shop, mocker):
 
     assert refusal(answer) == (503, "busy")
     assert answer.headers["Retry-After"] == "2"
+
+
+@pytest.mark.parametrize("has_method", [False, True])
+def test_a_trial_asks_for_a_payment_method_unless_it_has_one(shop, has_method):
+    """Staff began it in the dashboard; its setup intent is still open there."""
+    alice = shop.member()
+    customer = alice.send("/create-customer").json()["customer"]["id"]
+    stripe = shop.sandbox.client.v1
+    (price,) = stripe.prices.list({"lookup_keys": ["premium_monthly"]}).data
+    trial = {"customer": customer, "items": [{"price": price.id}], "trial_period_days": 10}
+    made = stripe.subscriptions.create({**trial, "payment_behavior": "default_incomplete"})
+    assert made.pending_setup_intent
+    if has_method:
+        method = stripe.payment_methods.attach("pm_card_visa", {"customer": customer})
+        stripe.subscriptions.update(made.id, {"default_payment_method": method.id})
+    assert stripe.subscriptions.retrieve(made.id).pending_setup_intent
+
+    answer = alice.send("/create-subscription", lookupKey="premium_monthly")
+
+    if has_method:
+        assert refusal(answer) == (409, "already_subscribed")
+    else:
+        assert answer.json()["intent"] == "setup"

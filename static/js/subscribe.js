@@ -1,6 +1,6 @@
 // @ts-check
-import { appearance, followColorScheme } from "./lib/appearance.js";
 import { ApiError, post } from "./lib/api.js";
+import { showPaymentElement, wordsFor } from "./lib/payment_element.js";
 import { say, setBusy } from "./lib/status.js";
 
 /** @typedef {import("@stripe/stripe-js").Stripe} Stripe */
@@ -18,7 +18,6 @@ const facts = /** @type {Record<string, string>} */ (form.dataset);
 const completeUrl = new URL(facts.returnUrl, location.href).href;
 
 const RETRY_AFTER = [1000, 2000, 4000, 8000, 16000, 30000]; // ms; another attempt settles within a minute
-const GENERIC = "Something went wrong with the payment. Please try again: you can’t be charged twice for one order.";
 const again = { text: "Try again", onClick: () => location.reload() };
 
 /** @type {{stripe: Stripe, elements: StripeElements, attempt: Attempt} | null} */
@@ -64,20 +63,13 @@ async function createSubscription() {
  * @param {Attempt} attempt
  */
 function mount(stripe, attempt) {
-  const elements = stripe.elements({ clientSecret: attempt.clientSecret ?? "", appearance: appearance(), loader: "auto" });
-  const element = elements.create("payment", {
-    layout: "tabs",
-    business: { name: facts.shopName },
-    defaultValues: { billingDetails: { email: facts.email } },
+  const elements = showPaymentElement(stripe, attempt.clientSecret ?? "", place, {
+    shopName: facts.shopName,
+    email: facts.email,
+    onReady: () => setBusy(button, false),
+    onChange: () => say(message, ""),
+    onFailure: (text) => giveUp(text, again),
   });
-  element.on("ready", () => {
-    place.setAttribute("aria-busy", "false");
-    setBusy(button, false);
-  });
-  element.on("loaderror", ({ error }) => giveUp(error.message ?? "The payment form could not be loaded.", again));
-  element.on("change", () => say(message, ""));
-  element.mount(place);
-  followColorScheme(elements);
   payment = { stripe, elements, attempt };
 }
 
@@ -92,7 +84,7 @@ async function pay(event) {
   if (status === "succeeded" || status === "processing") return location.assign(completeUrl);
   setBusy(button, false);
   if (status === "canceled") return giveUp("This order is no longer open: another window may have begun a new one.", again);
-  say(message, (isForUser(error) && error.message) || GENERIC);
+  say(message, wordsFor(error));
 }
 
 /**
@@ -108,11 +100,6 @@ async function confirm({ stripe, elements, attempt }) {
   } catch {
     return {};
   }
-}
-
-/** @param {Partial<StripeError>} error */
-function isForUser({ type, code = "" }) {
-  return type === "card_error" || type === "validation_error" || code.endsWith("_intent_authentication_failure");
 }
 
 /** @param {unknown} error */
