@@ -8,7 +8,6 @@ deferred transaction fails with "database is locked" whatever the time-out.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -200,28 +199,50 @@ class _Share:
     def __init__(self, work: Callable[[sa.Connection], Any]) -> None:
         self.work, self.done = work, False
         self.value: Any = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
+        self.woken = threading.Lock()  # let go when it is done, or when it is its thread's turn to commit
+        self.woken.acquire()
 
     def run(self, tx: sa.Connection) -> None:
         self.value = self.work(tx)
 
 
 class Group:
-    """Threads that wait to commit; whoever's turn it is commits for all of them."""
+    """Threads that wait to commit; whoever's turn it is commits for all of them.
+
+    Each waits for a lock of its own: one that is done never waits for those who come after it.
+    """
 
     def __init__(self) -> None:
-        self.waiting: deque[_Share] = deque()
-        self.turn = threading.Lock()
+        self.waiting: list[_Share] = []
+        self.busy = False
+        self.lock = threading.Lock()  # for the two above
 
     def commit(self, work: Callable[[sa.Connection], Any]) -> Any:
         mine = _Share(work)
-        self.waiting.append(mine)
-        with self.turn:
-            if not mine.done:
-                self._commit([self.waiting.popleft() for _ in range(len(self.waiting))])
+        with self.lock:
+            self.waiting.append(mine)
+            at_once, self.busy = not self.busy, True
+        if not at_once:
+            mine.woken.acquire()
+        if not mine.done:
+            self._take_turn()
         if mine.error is not None:
             raise mine.error
         return mine.value
+
+    def _take_turn(self) -> None:
+        """Commit for all who wait, then let the next one do so, and those go who are done."""
+        with self.lock:
+            shares, self.waiting = self.waiting, []
+        try:
+            self._commit(shares)
+        finally:
+            with self.lock:
+                next_in_turn = self.waiting[:1]
+                self.busy = bool(next_in_turn)
+            for share in [*next_in_turn, *shares]:
+                share.woken.release()
 
     def _commit(self, shares: list[_Share]) -> None:
         try:
@@ -231,8 +252,13 @@ class Group:
         except Exception as error:
             for share in shares:
                 self._commit_alone(share, error if len(shares) == 1 else None)
-        for share in shares:
-            share.done = True
+        except BaseException as error:  # the process is told to end: so is everybody's work
+            for share in shares:
+                share.error = error
+            raise
+        finally:
+            for share in shares:
+                share.done = True
 
     def _commit_alone(self, share: _Share, error: Exception | None) -> None:
         """One failed, and nothing of any is left: each for itself, so that it takes none along."""

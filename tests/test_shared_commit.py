@@ -32,8 +32,9 @@ def insert(tx, id):
 
 
 def write_at_once(app, *works):
-    """Have each thread wait for its turn, then let the first of them commit; what each got, or the error."""
+    """Have each thread wait while another commits; what each then got, or the error."""
     found = {}
+    begun, all_wait = threading.Event(), threading.Event()
 
     def run(number, work):
         with app.app_context():
@@ -42,14 +43,21 @@ def write_at_once(app, *works):
             except Exception as error:
                 found[number] = type(error)
 
+    def hold_up(_tx):
+        begun.set()
+        assert all_wait.wait(20)
+
     with app.app_context():
         group = current_app.extensions["shop.group"]
-    threads = [threading.Thread(target=run, args=each) for each in enumerate(works)]
-    with group.turn:
-        for thread in threads:
-            thread.start()
-        while len(group.waiting) < len(works):
-            pass
+    threads = [threading.Thread(target=run, args=(-1, hold_up))]
+    threads[0].start()
+    assert begun.wait(20)
+    threads += [threading.Thread(target=run, args=each) for each in enumerate(works)]
+    for thread in threads[1:]:
+        thread.start()
+    while len(group.waiting) < len(works):
+        pass
+    all_wait.set()
     for thread in threads:
         thread.join(timeout=20)
     return [found[number] for number in range(len(works))]
@@ -61,11 +69,11 @@ def ids(app):
 
 
 def test_those_who_wait_share_one_commit(app, executed):
-    """Five writers, one transaction; each gets its own answer."""
+    """Five writers, one transaction after the one that they waited for; each gets its own answer."""
     got = write_at_once(app, *(lambda tx, n=n: insert(tx, f"cus_{n}") for n in range(5)))
 
     assert got == ids(app) == [f"cus_{n}" for n in range(5)]
-    assert executed.count("COMMIT") == 1
+    assert executed.count("COMMIT") == 2
 
 
 def test_one_that_fails_takes_no_other_along(app):
@@ -79,6 +87,33 @@ def test_one_that_fails_takes_no_other_along(app):
 
     assert got == ["cus_0", ValueError, "cus_2"]
     assert ids(app) == ["cus_0", "cus_2"]
+
+
+def test_one_that_is_done_does_not_wait_for_the_next(app):
+    """Whoever comes while others commit is the next one's business, not theirs."""
+    first_is_back = threading.Event()
+
+    def first():
+        with app.app_context():
+            db.write_together(lambda tx: queue_second() or insert(tx, "cus_0"))
+        first_is_back.set()
+
+    def second():
+        with app.app_context():
+            db.write_together(lambda tx: insert(tx, f"cus_{first_is_back.wait(20)}"))
+
+    def queue_second():
+        following.start()
+        while not group.waiting:
+            pass
+
+    with app.app_context():
+        group = current_app.extensions["shop.group"]
+    following = threading.Thread(target=second)
+    first()
+    following.join(timeout=20)
+
+    assert ids(app) == ["cus_0", "cus_True"]
 
 
 def test_alone_it_is_a_write_like_any_other(app):
