@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 IN_VENV = .venv/bin/python -m
 SCRIPT_TOOLS = node_modules/.package-lock.json
 
-.PHONY: help run test test-deep test-stripe lint scripts bench serve sandbox setup
+.PHONY: help run test test-deep test-stripe lint scripts bench bench-deep serve sandbox setup
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ $(SCRIPT_TOOLS): package.json package-lock.json
 
 bench: setup ## Speed, as ratios measured in one run
 	@exec $(IN_VENV) tests.bench
+
+bench-deep: setup ## The same, with 100,000 events and 1,000,000 subscriptions
+	@exec $(IN_VENV) tests.bench --deep
 
 serve: ## The production server, with the settings of the environment and .env
 	@exec $(PYTHON) dev.py serve

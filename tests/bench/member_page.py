@@ -21,7 +21,7 @@ MONTHS = 24  # invoices of the member
 OTHERS = 2_000  # customers beside them
 
 
-def run() -> Iterator[tuple[str, str, str]]:
+def run(_deep: bool) -> Iterator[tuple[str, str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         client = member(Path(folder))
         times: dict[str, list[float]] = {"/members/premium": [], "/empty": []}

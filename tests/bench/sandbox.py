@@ -16,7 +16,7 @@ SECONDS = 4.0  # for each measurement
 SMALL, BIG, REOPENED = 100, 100_000, 10_000  # customers
 
 
-def run() -> Iterator[tuple[str, str, str]]:
+def run(_deep: bool) -> Iterator[tuple[str, str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "sandbox.db"
         with SandboxProcess(state) as sandbox:
