@@ -15,7 +15,23 @@ import stripe
 from tests.sandbox_process import SECRET_KEY, SandboxProcess
 
 AGAINST_STRIPE = os.environ.get("AGAINST_STRIPE") == "1"
-NO_KEY = "Stripe's test mode was not asked: that needs STRIPE_SECRET_KEY=sk_test_..."
+NO_KEY = "Stripe's test mode was not asked: that needs STRIPE_SECRET_KEY=sk_test_..., the key of an account of yours"
+LIVE_KEY = "These tests make customers and charges: never with a live key."
+OURS = {"sandbox", "sandbox_process", "receiver", "endpoint"}  # what only the sandbox can give
+
+
+def pytest_sessionstart() -> None:
+    """Refuse to begin without a key for Stripe's test mode: a run that asks nobody must not look like a proof."""
+    key = os.environ.get("STRIPE_SECRET_KEY", "")
+    if AGAINST_STRIPE and (key == SECRET_KEY or not key.startswith(("sk_test_", "rk_test_"))):
+        pytest.exit(LIVE_KEY if "_live_" in key else NO_KEY, returncode=2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked stripe_verified runs unchanged there, so it may ask for nothing that is the sandbox's own."""
+    for item in items:
+        if item.get_closest_marker("stripe_verified") and OURS & set(getattr(item, "fixturenames", ())):
+            raise pytest.UsageError(f"{item.nodeid} is marked stripe_verified, but asks the sandbox itself")
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +43,6 @@ def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbo
 @pytest.fixture
 def sandbox(sandbox_process: SandboxProcess) -> Iterator[SandboxProcess]:
     """An empty world; afterwards nothing may have been said that stripe-python's types do not allow."""
-    assert not AGAINST_STRIPE, "a test marked stripe_verified asks for nothing but stripe_api"
     sandbox_process.reset()
     sandbox_process.post("settings", {"upcoming_days": "0"})  # renewals are announced where that is the story
     yield sandbox_process
@@ -41,12 +56,7 @@ def stripe_api(request: pytest.FixtureRequest) -> Any:
 
 
 def real_stripe() -> Any:
-    key = os.environ.get("STRIPE_SECRET_KEY", "")
-    if "_live_" in key:
-        pytest.exit("These tests make customers and charges: never with a live key.", returncode=2)
-    if key in ("", SECRET_KEY):
-        pytest.skip(NO_KEY)
-    return stripe.StripeClient(key, max_network_retries=3).v1
+    return stripe.StripeClient(os.environ["STRIPE_SECRET_KEY"], max_network_retries=3).v1
 
 
 class Receiver:

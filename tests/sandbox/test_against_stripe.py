@@ -27,10 +27,10 @@ def test_live_keys_are_refused(key: str) -> None:
     assert "passed" not in done.stdout
 
 
-@pytest.mark.parametrize("key", [None, "sk_test_sandbox"])
-def test_without_a_key_they_are_skipped_and_say_why(key: str | None) -> None:
-    """Nobody takes a skipped run for a proof."""
+@pytest.mark.parametrize("key", [None, "", "sk_test_sandbox", "pk_test_123", "nonsense"])
+def test_without_a_key_nothing_begins(key: str | None) -> None:
+    """Nobody takes a run that asked nobody for a proof."""
     done = run(key)
-    assert done.returncode == 0
-    assert "3 skipped" in done.stdout and "passed" not in done.stdout
-    assert "needs STRIPE_SECRET_KEY=sk_test_" in done.stdout
+    assert done.returncode == 2
+    assert "needs STRIPE_SECRET_KEY=sk_test_" in done.stdout + done.stderr
+    assert "skipped" not in done.stdout and "passed" not in done.stdout
