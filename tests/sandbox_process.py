@@ -107,7 +107,7 @@ class SandboxProcess:
     def advance_to(self, instant: int) -> int:
         return int(self.post("advance", {"to": instant})["now"])
 
-    def idle(self, timeout: float = 10) -> None:
+    def idle(self, timeout: float = 30) -> None:
         """Wait until no delivery is due or under way. Raises AssertionError if that takes too long."""
         assert self.get(f"deliveries/idle?timeout={timeout}")["idle"], "deliveries are still under way"
 

@@ -9,7 +9,7 @@ from tests import chromium
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 QUIET += ["--disable-background-networking", "--disable-component-update"]
-PATIENCE = 15_000  # milliseconds until a step counts as failed
+PATIENCE = 30_000  # milliseconds until a step counts as failed
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ RUN = """async (options) => {
         `${id}: ${nodes.map(({target, any}) => `${target} ${any.map(({message}) => message)}`).join("; ")}`);
 }"""
 FRAMES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]  # headings and landmarks are the page's
+BUSY = "[aria-busy=true]:visible"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 WAYS = {
     "light": ("light", {"width": 1100, "height": 900}),
@@ -60,6 +61,7 @@ class Looker:
         self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         self.page.set_viewport_size(size)  # type: ignore[arg-type]
         answer = self.page.goto(url)
+        expect(self.page.locator(BUSY)).to_have_count(0)  # a payment form is looked at when it is there
         return is_page(answer) and urlsplit(self.page.url).path == urlsplit(url).path
 
     def look(self, way: str) -> None:
