@@ -136,6 +136,7 @@ def read_customer(obj: Row) -> Row:
         "currency": obj["currency"],
         "default_payment_method": id_of(obj["invoice_settings"]["default_payment_method"]),
         "delinquent": obj["delinquent"],
+        "test_clock": id_of(obj.get("test_clock")),
     }
 
 

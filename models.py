@@ -81,6 +81,7 @@ class Customer(Mirrored, Base):
     currency: Mapped[str | None] = mapped_column(sa.String(3))
     default_payment_method: Mapped[str | None] = mapped_column(Id)
     delinquent: Mapped[bool | None]
+    test_clock: Mapped[str | None] = mapped_column(Id)
 
 
 class Subscription(Mirrored, Base):

@@ -7,7 +7,7 @@ has an id that is stored first and is its idempotency key.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -83,9 +83,10 @@ def ensure_customer(user: User, details: Row | None = None) -> Customer:
 def adopt(answer: billing.Answer, user: User, operation_id: str) -> None:
     """Make a customer of Stripe's ours, and take up what came of them before."""
     copy = sync.read(answer.object)
-    bounds = {"known_from": answer.date - answer.took - sync.MARGIN, "known_to": answer.date + sync.MARGIN}
+    if answer.replayed:  # what a repeated key brings back was true when the customer was made
+        answer = replace(answer, date=answer.object["created"], took=0)
     with db.write() as tx:
-        insert = db.insert(Customer).values(id=copy.id, user_id=user.id, **copy.columns, **bounds)
+        insert = db.insert(Customer).values(id=copy.id, user_id=user.id, **copy.columns, **sync.bounds(answer, None))
         tx.execute(insert.on_conflict_do_nothing())
         operations.end_in(tx, operation_id, "done")
     ledger.take_up(copy.id)

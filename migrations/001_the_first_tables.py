@@ -342,6 +342,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=True),
         sa.Column("default_payment_method", sa.String(length=255), nullable=True),
         sa.Column("delinquent", sa.Boolean(), nullable=True),
+        sa.Column("test_clock", sa.String(length=255), nullable=True),
         sa.Column("id", sa.String(length=255), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("known_from", sa.BigInteger(), nullable=False),

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 import billing
 import db
 import ledger
+import subscriptions
 import sync
 import webhooks
 from copies import READERS, identity
-from models import BankOrder, Customer, WebhookEvent
+from models import BankOrder, Customer, User, WebhookEvent
 from tests import stripe_objects as objects
 
 CREATED = 1_700_000_000
@@ -147,6 +148,21 @@ def about(event_type: str) -> str:
     kind = ledger.kind_of(event_type)
     assert kind is not None
     return kind
+
+
+def test_a_customer_that_a_repeated_key_brought_back_is_as_old_as_their_first_event(app, stripe):
+    """The answer shows what was true when they were made: an event from before it came is news all the same."""
+    answer = billing.Answer(objects.customer("cus_2", created=CREATED - 5), CREATED + 60, 1, None, replayed=True)
+    with db.write() as tx:
+        made = {"email": "alice@example.com", "fs_uniquifier": "x", "active": True, "is_staff": False}
+        user_id = tx.scalar(sa.insert(User).values(made).returning(User.id))
+    user = db.session.get(User, user_id)
+    assert user is not None
+
+    subscriptions.adopt(answer, user, "none")
+    take("customer.updated", objects.customer("cus_2", name="Alice"))
+
+    assert held(objects.customer("cus_2")).copy.columns["name"] == "Alice"
 
 
 def test_all_that_is_handled_is_named_here():

@@ -193,11 +193,12 @@ class History:
         world.add("customer", CUSTOMER, plan.skews[0], plan.clock)
         if plan.known:
             with self.app.app_context(), self.real_write() as tx:
-                tx.execute(sa.insert(Customer).values(id=CUSTOMER, known_from=0, known_to=0))
+                clock = world.things[CUSTOMER].now["test_clock"]  # type: ignore[index]
+                tx.execute(sa.insert(Customer).values(id=CUSTOMER, known_from=0, known_to=0, test_clock=clock))
         for place, which in enumerate(plan.kinds):
             kind = KINDS[which]
             id = f"entitlements of {CUSTOMER}" if kind == ENTITLEMENTS else f"{kind}_{which}"
-            clocked = plan.clock if kind in ("subscription", "invoice", "subscription_schedule") else None
+            clocked = None if kind == "product" else plan.clock
             if id not in world.things:
                 world.now += TICKS[place]
                 world.add(kind, id, plan.skews[1 + place], clocked)
