@@ -14,6 +14,7 @@ import stripe
 SECRET_KEY, PUBLISHABLE_KEY = "sk_test_sandbox", "pk_test_sandbox"
 ROOT = Path(__file__).resolve().parent.parent
 DAY = 86400
+PATIENCE = 600  # seconds: a day in which a thousand customers renew is long
 
 
 class SandboxProcess:
@@ -71,7 +72,7 @@ class SandboxProcess:
         self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], str]:
         """A raw HTTP request: status, headers in lower case, body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, path, body.encode() if body is not None else None, headers or {})
             response = connection.getresponse()
