@@ -10,7 +10,8 @@ import catalog
 import changes
 import db
 import quotes
-from models import Operation, Subscription, SubscriptionSchedule
+import sync
+from models import Operation, Subscription, SubscriptionSchedule, User
 from tests.shop import pay
 
 CHALLENGED, FAILS_LATER = "4000002760003184", "4000000000000341"
@@ -535,23 +536,160 @@ def test_another_change_that_waits_is_not_the_one_that_was_asked_for(alice, shop
     assert refusal(confirm(alice, token, "plan2_month")) == (409, "change_pending")
 
 
+def charging(mocker, difference):
+    """Have Stripe's next change cost another amount than its preview said."""
+    update = billing.update_subscription
+
+    def other_amount(subscription_id, values, key):
+        answer = update(subscription_id, values, key)
+        for name in ("total", "amount_due", "amount_paid"):
+            answer.object["latest_invoice"][name] += difference
+        return answer
+
+    mocker.patch.object(billing, "update_subscription", side_effect=other_amount)
+
+
 def test_an_invoice_that_differs_from_the_quote_is_given_back(alice, shop, mocker):
     """Should Stripe change its mind between preview and charge, the customer pays what was shown all the same."""
     quoted = quote(alice).json()
-    update = billing.update_subscription
-
-    def dearer(subscription_id, values, key):
-        answer = update(subscription_id, values, key)
-        answer.object["latest_invoice"]["total"] += 200
-        answer.object["latest_invoice"]["amount_paid"] += 200
-        return answer
-
-    mocker.patch.object(billing, "update_subscription", side_effect=dearer)
+    charging(mocker, 200)
     assert confirm(alice, quoted["quote"]).json()["status"] == "changed"
 
     refunded = [charge.amount_refunded for charge in shop.sandbox.client.v1.charges.list().data]
     assert refunded == [200, 0]
     assert ("refund", "done") in {(row["kind"], row["state"]) for row in shop.rows(Operation)}
+
+
+def test_an_unpaid_invoice_that_differs_from_the_quote_is_let_go(alice, shop, mocker):
+    """Nothing is charged; the new amounts are to be looked at."""
+    save_card(shop, alice, "pm_card_chargeCustomerFail")
+    token = quote(alice).json()["quote"]
+    charging(mocker, 200)
+
+    assert refusal(confirm(alice, token)) == (409, "quote_stale")
+
+    stripe = shop.sandbox.client.v1
+    subscription = stripe.subscriptions.retrieve(alice.subscription, {"expand": ["latest_invoice"]}).to_dict()
+    assert (subscription["pending_update"], subscription["latest_invoice"]["status"]) == (None, "void")
+    assert len(charges(shop)) == 1
+    assert quote(alice).status_code == 200
+
+
+def test_of_an_invoice_that_is_less_than_quoted_nothing_is_given_back(alice, shop, mocker):
+    """The customer has gained."""
+    token = quote(alice).json()["quote"]
+    charging(mocker, -200)
+
+    assert confirm(alice, token).json()["status"] == "changed"
+
+    assert shop.calls("POST", "/v1/refunds") == []
+
+
+def test_who_pays_with_the_customers_card_changes_at_once(alice, shop):
+    """The subscription has none of its own."""
+    stripe = shop.sandbox.client.v1
+    ended = stripe.subscriptions.cancel(alice.subscription)
+    own = {"default_payment_method": str(ended.default_payment_method)}
+    stripe.customers.update(str(ended.customer), {"invoice_settings": own})
+    (price,) = stripe.prices.list({"lookup_keys": ["basic_monthly"]}).data
+    alice.subscription = stripe.subscriptions.create(
+        {"customer": str(ended.customer), "items": [{"price": price.id}]}
+    ).id
+    shop.settle()
+
+    assert quote(alice).json()["atOnce"] is True
+
+
+def test_several_plans_in_one_subscription_are_left_alone(alice, shop):
+    """Made in the dashboard: which one would be changed?"""
+    stripe = shop.sandbox.client.v1
+    (price,) = stripe.prices.list({"lookup_keys": ["premium_monthly"]}).data
+    stripe.subscriptions.update(alice.subscription, {"items": [{"price": price.id}], "proration_behavior": "none"})
+
+    assert refusal(quote(alice)) == (409, "several_items")
+
+
+def made_by_hand(shop, lookup_key, **amounts):
+    """Another price of Basic."""
+    stripe = shop.sandbox.client.v1
+    product = str(stripe.prices.list({"lookup_keys": ["basic_monthly"]}).data[0].product)
+    price = {"product": product, "currency": "usd", "recurring": {"interval": "month"}, "lookup_key": lookup_key}
+    stripe.prices.create({**price, **amounts})
+    shop.settle()
+
+
+def test_what_is_more_is_told_in_the_currency_that_is_paid(subscriber, shop):
+    """Dearer in dollars, cheaper in Australian ones."""
+    alice = subscriber(currency="aud")
+    made_by_hand(shop, "odd", unit_amount=600, currency_options={"aud": {"unit_amount": 700}})
+
+    assert quote(alice, "odd").json()["upgrade"] is False
+
+
+def test_a_plan_that_is_not_sold_in_the_currency_that_is_paid_is_a_404(subscriber, shop):
+    """Stripe keeps a subscription's currency."""
+    alice = subscriber(currency="eur")
+    made_by_hand(shop, "dollars", unit_amount=900)
+
+    assert refusal(quote(alice, "dollars")) == (404, "unknown_price")
+
+
+def test_the_seats_stay_when_a_planned_change_happens(subscriber, shop):
+    """Stripe would set them to 1; and what goes on after it has no end."""
+    alice = subscriber("premium_monthly")
+    stripe = shop.sandbox.client.v1
+    item = stripe.subscriptions.retrieve(alice.subscription).to_dict()["items"]["data"][0]["id"]
+    seats = [{"id": item, "quantity": 3}]
+    stripe.subscriptions.update(alice.subscription, {"items": seats, "proration_behavior": "none"})
+    change(alice, "basic_monthly")
+    shop.sandbox.advance(days=64)
+
+    changed = stripe.subscriptions.retrieve(alice.subscription).to_dict()
+    assert (changed["status"], changed["schedule"], changed["items"]["data"][0]["quantity"]) == ("active", None, 3)
+    assert charges(shop) == [1500, 1500, 1500]
+
+
+def test_an_upgrade_takes_the_place_of_a_planned_change(subscriber, shop):
+    """Stripe would bring the planned one over it at the period's end."""
+    alice = subscriber("premium_monthly")
+    made_by_hand(shop, "dear", unit_amount=9900)
+    change(alice, "basic_monthly")
+
+    assert change(alice, "dear").json()["status"] == "changed"
+
+    shop.sandbox.advance(days=32)
+    assert plan_of(shop, alice) == "dear"
+
+
+# --- cut off between Stripe's answer and our commit
+
+
+@pytest.mark.parametrize("lookup_key", ["premium_monthly", "basic_monthly"])
+def test_a_process_that_dies_with_stripes_answer_in_hand_leaves_nothing_half_done(subscriber, shop, mocker, lookup_key):
+    """An upgrade, a downgrade: pressed again, or a minute later, it is there once and charged once."""
+    alice = subscriber("basic_monthly" if lookup_key == "premium_monthly" else "premium_monthly")
+    token = quote(alice, lookup_key).json()["quote"]
+    write = sync.learn
+    calls: list[str] = []
+
+    def dies(noted, answer, *objects):
+        if shop.sandbox.requests()[-1]["method"] == "POST" and not calls:
+            calls.append(answer.object["object"])
+            raise SystemExit
+        return write(noted, answer, *objects)
+
+    mocker.patch.object(sync, "learn", side_effect=dies)
+    with shop.app.test_request_context("/"), pytest.raises(SystemExit):
+        changes.change(db.session.get_one(User, 1), alice.subscription, lookup_key, token)
+    assert len(calls) == 1
+
+    tick(shop)
+    assert {row["state"] for row in shop.rows(Operation) if row["kind"].endswith(("_plan", "e_change"))} == {"done"}
+    assert confirm(alice, token, lookup_key).json()["status"] in ("changed", "scheduled")
+    shop.settle()
+    shop.sandbox.advance(days=32)
+    assert plan_of(shop, alice) == lookup_key
+    assert charges(shop) == ([1500, 1000, 500] if lookup_key == "premium_monthly" else [500, 1500])
 
 
 # --- two hundred changes

@@ -83,6 +83,37 @@ def test_renewals_are_debited_from_now_on(bob, shop):
     assert (newest.payment_method_details.type, newest.paid) == ("sepa_debit", True)
 
 
+def to_premium(shop, visitor):
+    """What a change to Premium would cost, or the refusal's code."""
+    subscription = shop.rows(Subscription)[0]["id"]
+    query = {"subscriptionId": subscription, "newPriceLookupKey": "premium_monthly"}
+    answer = visitor.get("/invoice-preview", params=query).json()
+    return query, answer["error"]["code"] if "error" in answer else answer
+
+
+def test_who_pays_by_debit_gets_more_from_the_next_period_on(shop):
+    """A debit takes days, and Stripe lets nothing wait for it: at the period's end, or at once with a card."""
+    bob = subscriber(shop, "basic_monthly", "bob@example.com", currency="eur")
+    secret = bob.send("/create-setup-intent").json()["clientSecret"]
+    confirm(shop, secret, GOOD)
+    bob.send("/payment-method", setupIntentId=secret.split("_secret_")[0])
+
+    query, quoted = to_premium(shop, bob)
+
+    assert (quoted["atOnce"], quoted["upgrade"], quoted["amountDue"], quoted["nextAmount"]) == (False, True, 0, 1500)
+    assert bob.send("/update-subscription", **query, quote=quoted["quote"]).json()["status"] == "scheduled"
+
+
+def test_while_a_debit_is_under_way_no_plan_is_changed(shop):
+    """Told as what it is, not as owed; and once it has failed, nothing is credited."""
+    bob = shop.member("bob@example.com")
+    confirm(shop, bob.subscribe("basic_monthly", currency="eur")["clientSecret"], LATE_FAILING)
+
+    assert to_premium(shop, bob)[1] == "payment_in_progress"
+    later(shop)
+    assert to_premium(shop, bob)[1] == "payment_open"
+
+
 def test_a_renewal_under_way_is_told_and_so_is_its_failure(bob, shop):
     """No banner while it is on its way; then the date, a mail, and the way to pay."""
     charge_to(shop, bob, "pm_failedDelayed_at")

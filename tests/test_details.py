@@ -162,6 +162,20 @@ def test_with_stripe_down_the_address_is_told_by_the_next_tick(alice, shop, wait
     assert "open" not in {row["state"] for row in shop.rows(Operation)}
 
 
+def test_of_two_addresses_that_stripe_was_not_told_the_last_one_counts(alice, shop, waiting_mail):
+    """It was down for both."""
+    shop.sandbox.fault(path="^/v1/customers", status=500, times=50)
+    for email in ("ada@example.org", "augusta@example.org"):
+        change_address(shop, alice, email)
+        alice.get(re.findall(r"http://\S+", mails(shop, "change_email_instructions")[-1]["text"])[0][len(shop.url) :])
+    shop.sandbox.control("DELETE", "faults")
+
+    with shop.app.app_context():
+        personal.tell_addresses()
+
+    assert at_stripe(shop, alice)[0].email == "augusta@example.org"
+
+
 def test_one_address_that_stripe_refuses_does_not_hold_up_the_next(alice, shop, waiting_mail):
     """Its customer is gone there."""
     bob = subscriber(shop, email="bob@example.com")
@@ -304,7 +318,8 @@ def test_of_the_deleted_no_address_and_no_word_stays(alice, shop, waiting_mail):
     delete(alice)
     shop.settle()
 
-    kept = [str(shop.rows(model)) for model in (User, Customer, Operation, Checkout)]
+    assert shop.rows(Checkout) == []
+    kept = [str(shop.rows(model)) for model in (User, Customer, Operation)]
     assert "alice@example.com" not in str([row for row in shop.rows(Outbox) if row["kind"] != "account_deleted"])
     assert not [word for word in ("alice@", "ada@", "My boss") if word in str(kept)]
 
