@@ -4,6 +4,7 @@ import re
 import typing
 from decimal import Decimal
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from typing_extensions import is_typeddict
 
@@ -11,6 +12,7 @@ from contract.stripe_types import Check, Violation, fields, members
 from sandbox import errors
 from sandbox.errors import StripeError
 
+ADDRESSES = {"default_return_url", "privacy_policy_url", "return_url", "terms_of_service_url", "url"}
 MAX_KEYS, MAX_NAME, MAX_VALUE = 50, 40, 500
 UNSET = ""
 LONGEST_INTEGER = 18  # digits; more would not fit into 64 bits
@@ -27,7 +29,7 @@ def decode(given: dict[str, Any], kind: Any, built: frozenset[str], endpoint: st
     for path in _paths(given):
         if not any(path == name or path.startswith(name + ".") for name in built):
             raise errors.not_built(f"the parameter `{path}` of {endpoint}")
-    _check_metadata(given, "")
+    _check_contents(given, "")
     return typing.cast(dict[str, Any], _typed(given, kind))
 
 
@@ -44,12 +46,22 @@ def merge_metadata(old: dict[str, str], given: dict[str, str] | None) -> dict[st
     return merged
 
 
-def _check_metadata(given: dict[str, Any], where: str) -> None:
-    """Raises Stripe's error for metadata, at any depth, whose names or values are too long."""
+def _check_contents(given: dict[str, Any], where: str) -> None:
+    """Raises Stripe's error for metadata, at any depth, whose names or values are too long; and for wrong addresses."""
     for name, inner in given.items():
         param = f"{where}[{name}]" if where else name
         if isinstance(inner, dict):
-            (_check_lengths if name == "metadata" else _check_metadata)(inner, param)
+            (_check_lengths if name == "metadata" else _check_contents)(inner, param)
+        elif name in ADDRESSES and inner != UNSET and not _is_address(inner):
+            raise StripeError("Not a valid URL", code="url_invalid", param=param)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def _check_lengths(metadata: dict[str, Any], where: str) -> None:

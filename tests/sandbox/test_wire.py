@@ -101,6 +101,26 @@ def test_date_header_follows_the_worlds_clock(sandbox: SandboxProcess) -> None:
     assert int(headers["date"].split()[3]) == year + 1
 
 
+@pytest.mark.parametrize(
+    "address", ["javascript:alert(1)", "data:text/html,x", "//shop.example", "/complete", "http://", "http://["]
+)
+def test_addresses_are_of_the_web(stripe_api: Any, address: str) -> None:
+    """A path alone will not do, nor what a browser would carry out."""
+    paying = {"amount": 500, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
+    history = {"invoice_history": {"enabled": True}}
+    for call, params, name in (
+        (stripe_api.payment_intents.create, paying | {"return_url": address}, "return_url"),
+        (stripe_api.webhook_endpoints.create, {"url": address, "enabled_events": ["*"]}, "url"),
+        (
+            stripe_api.billing_portal.configurations.create,
+            {"features": history, "business_profile": {"terms_of_service_url": address}},
+            "business_profile[terms_of_service_url]",
+        ),
+    ):
+        error = refused(call, params)
+        assert (error.http_status, error.code, error.param) == (400, "url_invalid", name)
+
+
 def test_preflight_of_a_browser_is_answered(sandbox: SandboxProcess) -> None:
     asked = {"Origin": "http://localhost:4242", "Access-Control-Request-Headers": "authorization,content-type"}
     status, headers, _ = sandbox.request("OPTIONS", "/v1/payment_intents/pi_1/confirm", headers=asked)
