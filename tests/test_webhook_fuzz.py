@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 import billing
 import db
-from models import Customer, Product, WebhookEvent
+import ledger
+import sync
+from models import Customer, Product, User, WebhookEvent
 from tests import stripe_objects as objects
 from webhooks import HANDLERS
 
@@ -41,6 +43,11 @@ SAMPLES: list[dict[str, Any]] = [
     {"id": "dp_1", "object": "dispute", "charge": "ch_1"},
     {"id": "seti_1", "object": "setup_intent", "customer": "cus_1", "payment_method": "pm_1", "metadata": {}},
 ]
+BEFORE = {
+    "customer": "cus_1",
+    "status": "incomplete",
+    "items": {"data": [{"id": "si_1", "price": {"id": "price_2"}}]},
+}
 
 
 def paths(value: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -54,9 +61,13 @@ def paths(value: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @st.composite
 def spoiled_events(draw: st.DrawFn) -> Any:
     """An event with a few places replaced or taken out."""
-    obj = copy.deepcopy(draw(st.sampled_from(SAMPLES)))
-    event = objects.event(obj, draw(st.sampled_from(sorted(HANDLERS))), created=NOW + draw(st.integers(-5, 5)))
+    event_type = draw(st.sampled_from(sorted(HANDLERS)))
+    about = [obj for obj in SAMPLES if obj["object"] == (ledger.kind_of(event_type) or event_type.split(".")[0])]
+    obj = copy.deepcopy(draw(st.sampled_from(about or SAMPLES) | st.sampled_from(SAMPLES)))
+    event = objects.event(obj, event_type, created=NOW + draw(st.integers(-5, 5)))
     event["id"] = f"evt_{draw(st.integers(0, 10**9))}"
+    if draw(st.booleans()):
+        event["data"]["previous_attributes"] = copy.deepcopy(BEFORE)
     for _ in range(draw(st.integers(0, 3))):
         place: Any = event
         *way, last = draw(st.sampled_from(paths(event)))
@@ -84,9 +95,11 @@ headers = st.lists(pairs.map("=".join), max_size=4).map(",".join)
 
 @pytest.fixture
 def stocked(app, monkeypatch):
-    """A shop with a customer and a product, and a Stripe that has just those."""
+    """A shop with a member and what they pay for, and a Stripe that has just that."""
     with app.app_context(), db.write() as tx:
-        tx.execute(sa.insert(Customer).values(id="cus_1", known_from=NOW, known_to=NOW))
+        user = {"email": "alice@example.com", "fs_uniquifier": "x", "active": True, "is_staff": False}
+        user_id = tx.scalar(sa.insert(User).values(user).returning(User.id))
+        tx.execute(sa.insert(Customer).values(id="cus_1", user_id=user_id, known_from=NOW, known_to=NOW))
         row: dict[str, Any] = {
             "key": "basic",
             "name": "Basic",
@@ -104,6 +117,9 @@ def stocked(app, monkeypatch):
         raise billing.Missing
 
     monkeypatch.setattr(billing, "retrieve", retrieve)
+    with app.app_context():
+        for sample in (objects.subscription(), objects.invoice(billing_reason="subscription_cycle")):
+            sync.learn({}, billing.Answer(sample, NOW, 1, None))
     app.logger.disabled = True
     app.config["PROPAGATE_EXCEPTIONS"] = True
     return app
