@@ -15,7 +15,8 @@ EMPTY = (
     "footer next_payment_attempt number payment_intent subscription uncollectible_because"
 )
 SNAPSHOT = ("address", "email", "name", "phone", "shipping", "tax_exempt")
-PLAIN = ("auto_advance", "collection_method", "days_until_due", "description", "due_date", "footer")
+PLAIN = ("auto_advance", "collection_method", "custom_fields", "days_until_due", "description", "due_date", "footer")
+MOST_FIELDS = 4
 
 
 def draft(world: World, subscription: Document, lines: list[Line], reason: str, period: tuple[int, int]) -> Document:
@@ -51,10 +52,12 @@ def make(world: World, customer: Document, **fields: Any) -> Document:
             "attempted": False,
             "auto_advance": True,
             "collection_method": "charge_automatically",
+            "custom_fields": customer.get("invoice_custom_fields"),
             "customer": customer["id"],
             "customer_snapshot": snapshot(world, customer),
             "default_tax_rates": [],
             "discounts": [],
+            "footer": customer.get("invoice_footer"),
             "holds_update": False,
             "lines": [],
             "metadata": {},
@@ -88,6 +91,9 @@ def settings(world: World, params: dict[str, Any], customer: Document, invoice: 
     if (params.get("days_until_due") or 0) < 0:
         text = "This value must be greater than or equal to 0."
         raise StripeError(text, code="parameter_invalid_integer", param="days_until_due")
+    if len(params.get("custom_fields") or []) > MOST_FIELDS:
+        text = f"You can add up to {MOST_FIELDS} custom fields to an invoice."
+        raise StripeError(text, param="custom_fields")
     if params.get("due_date"):
         periods.checked(params["due_date"], "due_date", after=world.now(customer["id"]))
     if "days_until_due" in params and "due_date" in params:

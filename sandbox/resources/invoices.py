@@ -31,10 +31,11 @@ DETAILS = (
 @route(
     "POST /v1/invoices/create_preview",
     InvoiceCreatePreviewParams,
-    "currency customer discounts invoice_items preview_mode schedule subscription "
+    "automatic_tax.enabled currency customer discounts invoice_items preview_mode schedule subscription "
     + " ".join(f"subscription_details.{name}" for name in DETAILS.split()),
 )
 def create_preview(world: World, params: dict[str, Any]) -> dict[str, Any]:
+    tax_rates.refuse_automatic(params)
     return previewing.preview(world, params)
 
 
@@ -44,8 +45,8 @@ def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
 
 
 FIELDS = (
-    "auto_advance collection_method days_until_due default_payment_method default_tax_rates description discounts "
-    "due_date footer metadata"
+    "auto_advance automatic_tax.enabled collection_method custom_fields days_until_due default_payment_method "
+    "default_tax_rates description discounts due_date footer metadata"
 )
 
 
@@ -55,6 +56,7 @@ FIELDS = (
     f"{FIELDS} currency customer pending_invoice_items_behavior subscription",
 )
 def create(world: World, params: dict[str, Any]) -> Document:
+    tax_rates.refuse_automatic(params)
     subscription = None
     if params.get("subscription"):
         subscription = world.get("subscription", params["subscription"], "subscription")
@@ -78,6 +80,7 @@ def create(world: World, params: dict[str, Any]) -> Document:
 @route("POST /v1/invoices/<id>", InvoiceUpdateParams, FIELDS)
 def update(world: World, params: dict[str, Any], id: str) -> Document:
     """A draft's fields; of a finalized invoice only some."""
+    tax_rates.refuse_automatic(params)
     invoice = world.get("invoice", id)
     if invoice["status"] != "draft" and params.keys() - AFTER_FINALIZING:
         text = "Finalized invoices can't be updated in this way"
@@ -165,7 +168,7 @@ def format_invoice(world: World, invoice: Document) -> dict[str, Any]:
         "collection_method": invoice["collection_method"],
         "created": invoice["created"],
         "currency": invoice["currency"],
-        "custom_fields": None,
+        "custom_fields": invoice.get("custom_fields"),
         "customer": invoice["customer"],
         "customer_account": None,
         "customer_address": customer["address"],

@@ -19,7 +19,8 @@ from sandbox.store import Document
 from sandbox.world import World, formats
 
 FIELDS = (
-    "active description images marketing_features name package_dimensions shippable statement_descriptor unit_label url"
+    "active description images marketing_features name package_dimensions shippable statement_descriptor tax_code "
+    "unit_label url"
 )
 
 
@@ -99,7 +100,7 @@ def format_product(world: World, product: Document) -> dict[str, Any]:
         "package_dimensions": product["package_dimensions"],
         "shippable": product["shippable"],
         "statement_descriptor": product["statement_descriptor"],
-        "tax_code": None,
+        "tax_code": product["tax_code"],
         "tax_details": None,
         "type": product["type"],
         "unit_label": product["unit_label"],

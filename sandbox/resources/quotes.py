@@ -84,10 +84,7 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
     if quote["status"] != "draft" and params.keys() - {"expand", "metadata"}:
         text = f"You can only update a quote while it is a draft; this one is {quote['status']}."
         raise StripeError(text)
-    before = world.wire(quote)
-    _set(world, quote, params)
-    if world.wire(quote) != before:
-        world.emit("quote.updated", quote, before)
+    _set(world, quote, params)  # Stripe has no event for it
     return quote
 
 

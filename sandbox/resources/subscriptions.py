@@ -26,7 +26,7 @@ from sandbox.billing import (
     resuming,
     subscribing,
 )
-from sandbox.errors import StripeError, missing, no_such, not_built
+from sandbox.errors import StripeError, missing, no_such
 from sandbox.params import merge_metadata
 from sandbox.resources import tax_rates, test_clocks
 from sandbox.routes import route
@@ -54,7 +54,7 @@ def create(world: World, params: dict[str, Any]) -> Document:
     for name in ("customer", "items"):
         if not params.get(name):
             raise missing(name)
-    _refuse_what_is_not_built(params)
+    tax_rates.refuse_automatic(params)
     if params.get("payment_behavior") == "pending_if_incomplete":
         text = "`pending_if_incomplete` is only for updates of a subscription."
         raise StripeError(text, param="payment_behavior")
@@ -77,7 +77,7 @@ def retrieve(world: World, params: dict[str, Any], id: str) -> Document:
 )
 def update(world: World, params: dict[str, Any], id: str) -> Document:
     subscription = world.get("subscription", id)
-    _refuse_what_is_not_built(params)
+    tax_rates.refuse_automatic(params)
     _check_editable(subscription, params)
     before = world.wire(subscription)
     if params.get("payment_behavior") == "pending_if_incomplete":
@@ -289,8 +289,3 @@ def _check_editable(subscription: Document, params: dict[str, Any]) -> None:
             f"not {sorted(changed)[0]}."
         )
         raise StripeError(text, param=sorted(changed)[0])
-
-
-def _refuse_what_is_not_built(params: dict[str, Any]) -> None:
-    if (params.get("automatic_tax") or {}).get("enabled"):
-        raise not_built("automatic tax")

@@ -5,7 +5,7 @@ from typing import Any
 from stripe.params import TaxRateCreateParams, TaxRateListParams, TaxRateRetrieveParams, TaxRateUpdateParams
 
 from sandbox import lists
-from sandbox.errors import StripeError
+from sandbox.errors import StripeError, not_built
 from sandbox.params import merge_metadata
 from sandbox.routes import route
 from sandbox.store import Document
@@ -86,3 +86,9 @@ def format_tax_rate(world: World, rate: Document) -> dict[str, Any]:
         "state": rate["state"],
         "tax_type": rate["tax_type"],
     }
+
+
+def refuse_automatic(params: dict[str, Any]) -> None:
+    """Raises an honest error for Stripe Tax, which may be declined by name."""
+    if (params.get("automatic_tax") or {}).get("enabled"):
+        raise not_built("automatic tax")

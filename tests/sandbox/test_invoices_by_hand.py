@@ -183,6 +183,22 @@ def test_discount_on_an_invoice(stripe_api: Any) -> None:
     assert (invoice.subtotal, invoice.total, len(invoice.discounts)) == (1000, 750, 1)
 
 
+def test_invoices_have_the_customers_footer_and_fields_unless_told(stripe_api: Any) -> None:
+    """And automatic tax may be declined, as it is anyway."""
+    texts = {"footer": "Thanks", "custom_fields": [{"name": "PO", "value": "17"}]}
+    customer = stripe_api.customers.create({"invoice_settings": texts}).id
+    params = {"customer": customer, "automatic_tax": {"enabled": False}}
+    plain = stripe_api.invoices.create(params)
+    own = stripe_api.invoices.create(params | {"footer": "Bye", "custom_fields": [{"name": "Ref", "value": "A"}]})
+    assert (plain.footer, plain.custom_fields[0].value) == ("Thanks", "17")
+    assert (own.footer, own.custom_fields[0].value) == ("Bye", "A")
+    assert stripe_api.invoices.update(own.id, {"custom_fields": ""}).custom_fields is None
+    many = [{"name": str(number), "value": "x"} for number in range(5)]
+    assert refused(stripe_api.invoices.create, params | {"custom_fields": many}).param == "custom_fields"
+    error = refused(stripe_api.invoices.create, params | {"automatic_tax": {"enabled": True}})
+    assert error.code == "sandbox_not_built"
+
+
 @pytest.mark.parametrize(
     ("params", "code", "param"),
     [

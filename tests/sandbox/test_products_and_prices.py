@@ -26,8 +26,8 @@ def test_product_is_made_changed_and_deleted(sandbox: SandboxProcess, stripe_api
 
 
 def test_update_that_changes_nothing_tells_nothing(sandbox: SandboxProcess, stripe_api: Any) -> None:
-    product = stripe_api.products.create({"name": "Basic"})
-    stripe_api.products.update(product.id, {"name": "Basic"})
+    product = stripe_api.products.create({"name": "Basic", "tax_code": "txcd_10000000"})
+    assert stripe_api.products.update(product.id, {"name": "Basic"}).tax_code == "txcd_10000000"
     assert sandbox.events("product.updated") == []
 
 

@@ -9,13 +9,15 @@ coupons, entitlements, schedules                        test_discounts_and_taxes
 doubled and shuffled deliveries                         test_deliveries
 """
 
+import re
 from typing import Any
 
 import pytest
+from stripe.params import WebhookEndpointCreateParams
 
 from tests.sandbox.acts import client_secret, confirm, customer_with, monthly, paying_customer, previous, types
 from tests.sandbox.conftest import Receiver
-from tests.sandbox_process import DAY, SandboxProcess
+from tests.sandbox_process import DAY, ROOT, SandboxProcess
 
 HOUR = 3600
 INVOICED = ["invoice.created", "invoice.finalized"]
@@ -218,6 +220,17 @@ def test_refund(sandbox: SandboxProcess, stripe_api: Any, card: str, later: list
     assert types(asked) == ["refund.created", "charge.refunded"]
     sandbox.advance(hours=1)
     assert types(sandbox.events(since=asked[-1].id)) == later
+
+
+def test_every_event_is_one_that_stripe_has() -> None:
+    """By the list of those that a webhook endpoint can ask for."""
+    names = set(re.findall(r"'([a-z_0-9.]+)'", str(WebhookEndpointCreateParams.__annotations__["enabled_events"])))
+    assert {"invoice.paid", "customer.subscription.updated"} <= names
+    for file in (ROOT / "sandbox").rglob("*.py"):
+        sent = re.findall(
+            r"""(?:emit|update)\(\s*(?:world, |\w+, )?"([a-z_0-9]+(?:\.[a-z_0-9]+)+)\"""", file.read_text()
+        )
+        assert set(sent) <= names, file.name
 
 
 def test_quote_from_draft_to_subscription(sandbox: SandboxProcess, stripe_api: Any) -> None:
