@@ -100,7 +100,7 @@ def format_product(world: World, product: Document) -> dict[str, Any]:
         "package_dimensions": product["package_dimensions"],
         "shippable": product["shippable"],
         "statement_descriptor": product["statement_descriptor"],
-        "tax_code": product["tax_code"],
+        "tax_code": product.get("tax_code"),
         "tax_details": None,
         "type": product["type"],
         "unit_label": product["unit_label"],
