@@ -214,7 +214,17 @@ def retrieve(kind: str, id: str, *, quick: bool = False) -> Answer:
     answer = ask(calls[kind], quick=quick)
     if kind == "subscription" and answer.object["items"]["has_more"]:
         items = pages(lambda v1, wanted: v1.subscription_items.list(wanted), subscription=id)
-        answer.object["items"]["data"] = [item for page in items for item in page.object["data"]]
+        answer.object["items"]["data"] = []
+        answer = completed(answer, "items", items)
+    return answer
+
+
+def completed(answer: Answer, part: str, further: Iterator[Answer]) -> Answer:
+    """The answer with all of a list; true at some moment between the first question and the last page."""
+    for page in further:
+        answer.object[part]["data"] += page.object["data"]
+        date = max(answer.date, page.date)
+        answer = replace(answer, date=date, took=date - answer.date + answer.took)
     return answer
 
 
@@ -234,7 +244,17 @@ def entitlements_of(customer_id: str, *, quick: bool = False) -> Answer:
     answer = ask(
         lambda v1: v1.entitlements.active_entitlements.list({"customer": customer_id, "limit": PAGE}), quick=quick
     )
-    return replace(answer, object={"object": ENTITLEMENTS, "customer": customer_id, "entitlements": answer.object})
+    summary = {"object": ENTITLEMENTS, "customer": customer_id, "entitlements": answer.object}
+    answer = replace(answer, object=summary)
+    if not answer.object["entitlements"]["has_more"]:
+        return answer
+    shown = answer.object["entitlements"]["data"]
+    further = pages(
+        lambda v1, wanted: v1.entitlements.active_entitlements.list(wanted),
+        customer=customer_id,
+        starting_after=shown[-1]["id"],
+    )
+    return completed(answer, "entitlements", further)
 
 
 def retrieve_checkout(subscription_id: str) -> Answer:
