@@ -201,6 +201,26 @@ def test_payment_attempts_are_limited_in_json(make_app: Callable[..., Shop]) -> 
 
 
 @pytest.mark.parametrize(
+    ("path", "limit", "fields"),
+    [
+        ("/change", "LIMIT_LOGIN_ACCOUNT", {"password": "a guess", "new_password": "x"}),
+        ("/change-email", "LIMIT_RESET_ACCOUNT", {"email": "b@example.com", "password": "a guess"}),
+        ("/delete-account", "LIMIT_LOGIN_ACCOUNT", {"password": "a guess"}),
+        ("/create-subscription", "LIMIT_PAY_ADDRESS", {}),
+    ],
+)
+def test_a_browser_left_open_is_no_place_to_guess_a_password_or_a_card(
+    make_app: Callable[..., Shop], path: str, limit: str, fields: dict[str, str]
+) -> None:
+    client = limited(make_app, **{limit: "2 per hour"})
+    client.submit("/register", email="alice@example.com", password=PASSWORD, password_confirm=PASSWORD)
+    ask = client.send if path in ("/delete-account", "/create-subscription") else client.submit
+    answers = [ask(path, **fields).status_code for _ in range(3)]
+    assert answers[2] == 429
+    assert 429 not in answers[:2]
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "POST /complete/sync",

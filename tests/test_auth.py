@@ -353,6 +353,15 @@ def test_a_new_address_ends_what_went_to_the_old_one_and_sessions_elsewhere(
     assert Browser(app).submit("/login", email="new@example.com", password=PASSWORD).status_code == 302
 
 
+def test_a_link_to_a_new_address_makes_nobody_else_its_owner(
+    app: Shop, signed_in: Browser, sign_up: Callable[..., Browser]
+) -> None:
+    bob = sign_up("bob@example.com")
+    signed_in.submit("/change-email", email="new@example.com", password=PASSWORD)
+    bob.get(link(mails(app)[-1], "change-email"))
+    assert "bob@example.com" in bob.get("/change-email").get_data(as_text=True)
+
+
 def test_a_new_password_ends_a_change_of_address_that_was_begun(app: Shop, client: Browser, signed_in: Browser) -> None:
     signed_in.submit("/change-email", email="thief@example.com", password=PASSWORD)
     change = link(mails(app)[-1], "change-email")

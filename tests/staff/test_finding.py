@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 import db
-from models import Customer, User
+from models import Customer, Subscription, User
 from tests.staff.people import user_id
 
 
@@ -26,6 +26,18 @@ def test_a_customer_is_found_by_name_and_by_whole_ids(alice, sam, shop):
         page = sam.get("/staff/customers", params={"q": asked}).text
         assert "alice@example.com" in page
         assert "staff@example.com" not in page
+
+
+def test_of_several_subscriptions_the_list_tells_the_live_one(alice, sam, shop):
+    """Not the newest, if that is over."""
+    (live,) = shop.rows(Subscription)
+    with shop.app.app_context(), db.write() as tx:
+        over = {**live, "id": "sub_over", "status": "canceled", "created": live["created"] + 1}
+        tx.execute(sa.insert(Subscription).values(over))
+
+    page = sam.get("/staff/customers", params={"q": "alice"}).text
+
+    assert ("badge-good" in page, "Premium" in page) == (True, True)
 
 
 @pytest.mark.parametrize("asked", ["nobody", "cus_x", "sub_x", "%", "_", "\0", "'--", "x" * 5000])

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 import db
-from models import Customer, Invoice, Price, SubscriptionSchedule, WebhookEvent
+from models import Customer, Invoice, Price, StaffAction, SubscriptionSchedule, WebhookEvent
 from tests.staff.people import cancel
 
 
@@ -27,6 +27,30 @@ def test_the_page_tells_what_stands_on_invoices(alice, sam):
 
     for words in ("<h1>Alice Liddell</h1>", "1 rue de la Paix, 75002, Paris, FR", "FR12345678901"):
         assert words in page
+
+
+def test_a_subscription_has_one_form_to_end_it(alice, sam):
+    """Each is shown once, the current one too."""
+    page = sam.get(f"/staff/customers/{alice.id}").text
+
+    assert page.count(f'action="/staff/customers/{alice.id}/cancel"') == 1
+
+
+def test_what_happened_in_one_second_stands_in_its_order(alice, sam, shop):
+    """Later above earlier, whatever kind it is; of one second what followed stands above what staff did."""
+    (customer,) = shop.rows(Customer)
+    row = {"type": "invoice.paid", "customer_id": customer["id"], "state": "done", "attempts": 1, "received_at": 1}
+    cancel(sam, alice)
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(WebhookEvent).values(created=1))
+        tx.execute(sa.update(StaffAction).values(at=2_000_000_000))
+        for at in (1_999_999_999, 2_000_000_000, 2_000_000_001):
+            tx.execute(sa.insert(WebhookEvent).values(id=f"evt_{at}", object_id=f"in_{at}", created=at, **row))
+
+    page = sam.get(f"/staff/customers/{alice.id}").text.split('<ol class="history">')[1]
+
+    places = [page.index(words) for words in ("in_2000000001", "in_2000000000", "They asked", "in_1999999999")]
+    assert places == sorted(places)
 
 
 def test_a_planned_change_is_told(alice, sam, shop):

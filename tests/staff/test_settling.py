@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 import db
 import staff_actions
+import subscriptions
 from models import StaffAction
 from tests.staff.people import act, actions, at_stripe, cancel, mails
 
@@ -109,7 +110,41 @@ def test_what_stripe_refuses_is_on_record_as_failed(alice, sam, shop):
     shop.sandbox.fault(method="POST", path="^/v1/subscriptions/", status=429, times=9)
 
     assert "That did not work." in cancel(sam, alice).text
-    assert [row["state"] for row in actions(shop)] == ["failed"]
+    (action,) = actions(shop)
+    assert action["state"] == "failed"
+    assert action["request_id"].startswith("req_")
+
+
+def test_what_somebody_else_has_found_out_already_stays_so(alice, sam, shop, mocker):
+    """An answer that comes after the tick has settled the action changes nothing, and tells nobody."""
+    real = subscriptions.cancel
+
+    def slowly(*args, **more):
+        done = real(*args, **more)
+        with db.write() as tx:
+            tx.execute(sa.update(StaffAction).values(state="failed", note="settled"))
+        return done
+
+    mocker.patch.object(subscriptions, "cancel", slowly)
+    cancel(sam, alice)
+
+    assert [(row["state"], row["note"]) for row in actions(shop)] == [("failed", "settled")]
+    assert mails(shop, "cancelled_for_you") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"), [("cancel_at_period_end", "done"), ("cancel_now", "done"), ("resume", "failed")]
+)
+def test_of_what_has_ended_each_open_action_says_whether_it_holds(alice, sam, shop, kind, state):
+    """An end keeps the promise of a cancellation, not that of taking one back."""
+    cancel(sam, alice, "now")
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(StaffAction).values(state="intended", kind=kind))
+    age_actions(shop)
+
+    tick(shop)
+
+    assert [row["state"] for row in actions(shop)] == [state]
 
 
 def test_an_action_that_was_killed_in_the_middle_is_settled_too(alice, sam, shop, monkeypatch):
