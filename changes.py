@@ -96,12 +96,15 @@ def _requote(code: str, message: str, standing: Standing, plan: Plan, user: User
 
 def _charge(standing: Standing, plan: Plan, terms: Row) -> Row:
     """The old plan stays until the new one is paid."""
-    values: Row = {
-        "items": [quotes.item_of(standing, plan)],
+    paying: Row = {
         "proration_behavior": "always_invoice",
         "proration_date": terms["proration_date"],
         "payment_behavior": "pending_if_incomplete",
+    }
+    values: Row = {
+        "items": [quotes.item_of(standing, plan)],
         "expand": billing.CHANGE_EXPAND,
+        **({"proration_behavior": "none"} if terms["trial"] else paying),
     }
     operation = _begin("change_plan", standing, terms)
     noted = sync.note(standing.customer_id)

@@ -1,7 +1,7 @@
 """What a change of plan would cost, signed: `changes.change` charges this and nothing else.
 
 A quote is valid once and for ten minutes. Upgrades happen now; downgrades, and upgrades of those who pay by bank debit,
-at the end of the period.
+at the end of the period. During a trial every change happens now, and nothing is due.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ class Standing:
     @property
     def period_end(self) -> int:
         return int(self.item["current_period_end"])
+
+    @property
+    def in_trial(self) -> bool:
+        """Nothing is paid for yet: any plan can be taken at once, and Stripe's preview would show the trial's end."""
+        return bool(self.subscription["status"] == "trialing")
 
     @property
     def can_pay_at_once(self) -> bool:
@@ -156,9 +161,9 @@ def target(standing: Standing, lookup_key: str) -> Plan:
 
 def offer(standing: Standing, plan: Plan, user: User, proration_date: int | None = None) -> Row:
     """The quote for a standing: lines, amounts, dates and the signed token."""
-    upgrade = is_upgrade(standing, plan)
-    now = upgrade and standing.can_pay_at_once
-    invoice = preview(standing, plan, proration_date).object if now else None
+    upgrade, trial = is_upgrade(standing, plan), standing.in_trial
+    now = trial or (upgrade and standing.can_pay_at_once)
+    invoice = preview(standing, plan, proration_date).object if now and not trial else None
     renewal = preview_renewal(standing, plan).object
     terms = {
         "id": operations.new_id(),
@@ -172,6 +177,7 @@ def offer(standing: Standing, plan: Plan, user: User, proration_date: int | None
         "period_end": standing.period_end,
         "latest_invoice": sync.id_of(standing.subscription["latest_invoice"]),
         "now": now,
+        "trial": trial,
         "total": invoice["total"] if invoice else 0,
         "amount_due": invoice["amount_due"] if invoice else 0,
         "proration_date": proration_date_of(invoice) if invoice else None,
@@ -186,6 +192,7 @@ def offer(standing: Standing, plan: Plan, user: User, proration_date: int | None
         "effectiveAt": standing.now if now else standing.period_end,
         "atOnce": now,
         "upgrade": upgrade,
+        "trial": trial,
         "nextAmount": terms["next_amount"],
         "nextAt": _next_at(standing, plan, invoice),
         "invoice": _shown(invoice) if invoice else None,

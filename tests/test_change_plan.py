@@ -96,12 +96,13 @@ def test_an_upgrade_is_quoted_line_by_line_and_charged_exactly_so(alice, shop):
 
 
 def test_time_between_quote_and_confirmation_changes_nothing(alice, shop):
-    """The quote holds for its moment, for ten minutes."""
+    """The quote holds for its moment, for ten minutes; of so dear a plan a minute is worth some cents."""
+    made_by_hand(shop, "dear", unit_amount=99_900)
     shop.sandbox.advance(days=10)
-    quoted = quote(alice).json()
+    quoted = quote(alice, "dear").json()
     shop.sandbox.advance(seconds=quotes.QUOTE_LIFE - 60)
 
-    assert confirm(alice, quoted["quote"]).json()["status"] == "changed"
+    assert confirm(alice, quoted["quote"], "dear").json()["status"] == "changed"
     assert charges(shop)[0] == quoted["amountDue"]
 
 
@@ -659,6 +660,33 @@ def test_an_upgrade_takes_the_place_of_a_planned_change(subscriber, shop):
 
     shop.sandbox.advance(days=32)
     assert plan_of(shop, alice) == "dear"
+
+
+# --- during a trial
+
+
+@pytest.mark.parametrize("method", [True, False])
+@pytest.mark.parametrize(("old", "new", "amount"), [("basic", "premium", 1500), ("premium", "basic", 500)])
+def test_during_a_trial_any_plan_is_taken_at_once_and_nothing_is_due(subscriber, shop, old, new, amount, method):
+    """The trial goes on; what is charged at its end is what was said."""
+    alice = subscriber()
+    stripe = shop.sandbox.client.v1
+    ended = stripe.subscriptions.cancel(alice.subscription)
+    (price,) = stripe.prices.list({"lookup_keys": [f"{old}_monthly"]}).data
+    card = {"default_payment_method": str(ended.default_payment_method)} if method else {}
+    trial = {"customer": str(ended.customer), "items": [{"price": price.id}], "trial_period_days": 10, **card}
+    alice.subscription = stripe.subscriptions.create(trial).id
+    shop.settle()
+
+    quoted = quote(alice, f"{new}_monthly").json()
+    assert (quoted["amountDue"], quoted["atOnce"], quoted["nextAmount"]) == (0, True, amount)
+    assert confirm(alice, quoted["quote"], f"{new}_monthly").json()["status"] == "changed"
+
+    assert charges(shop) == [500]
+    assert plan_of(shop, alice) == f"{new}_monthly"
+    assert stripe.subscriptions.retrieve(alice.subscription).trial_end == quoted["nextAt"]
+    shop.sandbox.advance(days=10, hours=2)
+    assert charges(shop) == ([amount, 500] if method else [500])
 
 
 # --- cut off between Stripe's answer and our commit

@@ -5,7 +5,7 @@ import { say, setBusy } from "./lib/status.js";
 
 /** @typedef {{description: string, amount: number, currency: string}} Line */
 /** @typedef {{quote: string, amountDue: number, currency: string, effectiveAt: number, atOnce: boolean,
- *             upgrade: boolean, nextAmount: number, nextAt: number,
+ *             upgrade: boolean, trial: boolean, nextAmount: number, nextAt: number,
  *             invoice: {total: number, lines: Line[]} | null}} Quote */
 
 const form = /** @type {HTMLFormElement} */ (document.querySelector("#plan-form"));
@@ -72,7 +72,9 @@ function show(answer) {
   rows.push(row(`Renews on ${day(answer.nextAt, facts.locale)}`, `${amount(answer.nextAmount)} ${chosen()?.dataset.every}`));
   lines.replaceChildren(...rows);
   const changes = day(answer.effectiveAt, facts.locale);
-  terms.textContent = answer.atOnce
+  terms.textContent = answer.trial
+    ? `You get ${name} at once. Your trial goes on until ${day(answer.nextAt, facts.locale)}, and nothing is charged before.`
+    : answer.atOnce
     ? `You get ${name} at once. What you have not used of your plan is taken off.`
     : `You keep your plan until ${changes}, and then change to ${name}. Nothing is charged today.`;
   if (answer.amountDue && facts.method) terms.append(` It is charged to ${facts.method}.`);
