@@ -31,6 +31,7 @@ KINDS = ("subscription", "invoice", "payment_method", "product", ENTITLEMENTS, "
 TICKS = (1, 2, 3, 5, 8, 9, 10, 13, 19, 25)
 HURRY = 19  # tenths
 
+Key = tuple[str, str]  # a row's table and id
 Plan = Any  # see test_histories.plans
 
 
@@ -46,7 +47,7 @@ class History:
         self.running: list[tuple[greenlet, int | None]] = []  # with the number of the event that it takes
         self.taken: dict[int, int] = {}  # how often each event was acknowledged
         self.seen: dict[str, int] = {}  # the state of each thing that its row has got to
-        self.versions_seen: dict[str, int] = {}
+        self.versions_seen: dict[Key, int] = {}
         self.wrote = False
         self.turns = 0
 
@@ -120,7 +121,7 @@ class History:
         self.start(tolerant(work))
 
     def is_ours(self) -> bool:
-        return CUSTOMER in self.versions_seen or self.plan.known
+        return (Customer.__tablename__, CUSTOMER) in self.versions_seen or self.plan.known
 
     def use_answer(self) -> None:
         """Somebody uses the shop: Stripe is asked, and all that it tells is learned."""
@@ -245,23 +246,24 @@ class History:
 
     # What must hold
 
-    def rows(self, ids: set[str] | None = None) -> dict[str, tuple[Thing, sync.Held | None]]:
-        """Of those things, or of all, what we hold."""
+    def rows(self, rows: set[Key] | None = None) -> dict[str, tuple[Thing, sync.Held | None]]:
+        """Of the things in those rows, or of all, what we hold."""
         found = {}
         with self.app.app_context():
             for id, thing in self.world.things.items():
-                key = CUSTOMER if thing.kind == ENTITLEMENTS else id
-                if ids is None or key in ids:
-                    found[id] = thing, sync.hold(READERS[thing.kind][0], key)
+                model, key = READERS[thing.kind][0], CUSTOMER if thing.kind == ENTITLEMENTS else id
+                if rows is None or (model.__tablename__, key) in rows:
+                    found[id] = thing, sync.hold(model, key)
         return found
 
-    def versions(self) -> dict[str, int]:
-        """The version of every row, at little cost."""
-        query = " UNION ALL ".join(f"SELECT id, version FROM {model.__tablename__}" for model, _ in READERS.values())
+    def versions(self) -> dict[Key, int]:
+        """The version of every row, at little cost; a customer and what they are entitled to share their id."""
+        tables = [model.__tablename__ for model, _ in READERS.values()]
+        query = " UNION ALL ".join(f"SELECT '{table}', id, version FROM {table}" for table in tables)
         with self.app.app_context():
             raw = db.engine().raw_connection()
             try:
-                return dict(raw.cursor().execute(query).fetchall())
+                return {(table, id): version for table, id, version in raw.cursor().execute(query).fetchall()}
             finally:
                 raw.close()
 
@@ -269,7 +271,7 @@ class History:
         """Each row shows what it showed before, or something that came later."""
         versions = self.versions()
         assert versions.keys() >= self.versions_seen.keys(), "a row has gone"
-        changed = {id for id, version in versions.items() if self.versions_seen.get(id) != version}
+        changed = {key for key, version in versions.items() if self.versions_seen.get(key) != version}
         self.versions_seen = versions
         for id, (thing, held) in self.rows(changed).items():
             if held is None or (id == CUSTOMER and held.known_to == 0):
