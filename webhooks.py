@@ -140,9 +140,9 @@ def take(event: dict[str, Any]) -> tuple[dict[str, str], int]:
 
 
 def is_about(event_type: str, obj: dict[str, Any]) -> bool:
-    """Whether an event's object is what its type promises, so far as we keep copies of it."""
-    kind = ledger.kind_of(event_type)
-    return kind is None or (obj["object"] == kind and ledger.is_name(identity(obj)))
+    """Whether an event's object is what its type promises."""
+    kind = ledger.kind_of(event_type) or event_type.split(".")[-2]
+    return obj["object"] == kind and (event_type == ledger.UPCOMING or ledger.is_name(identity(obj)))
 
 
 def enter(event: dict[str, Any], customer_id: str | None, state: str, error: Exception | None = None) -> None:

@@ -244,6 +244,14 @@ def test_a_banks_order_is_noted(stripe, what, column):
     assert db.session.scalar(sa.select(getattr(BankOrder, column))) == CREATED
 
 
+@pytest.mark.parametrize("event_type", [*TOLD, *ASKED, *GONE, *ENTERED])
+def test_an_object_of_another_kind_than_the_type_says_is_ignored(stripe, event_type):
+    """Nothing of it is read."""
+    event = objects.event({"object": "account", "customer": "cus_1"}, event_type, created=CREATED)
+
+    assert webhooks.take(event) == ({"status": "ignored"}, 200)
+
+
 def before_basil(obj: dict[str, Any]) -> dict[str, Any]:
     """An object in the shape that it had before 2025-03-31."""
     old = copy.deepcopy(obj)
