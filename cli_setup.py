@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -180,6 +181,7 @@ def doctor_command(offline: bool, as_json: bool) -> None:
       flask doctor
       flask doctor --json | jq '.[] | select(.state == "wrong")'
     """
+    current_app.logger.setLevel(logging.ERROR)  # what Stripe refuses is a finding
     found = doctor.examine(current_app.config.get(PROBLEMS, []), offline=offline)
     wrong = [finding for finding in found if finding.state == WRONG]
     if as_json:
@@ -189,8 +191,14 @@ def doctor_command(offline: bool, as_json: bool) -> None:
             click.secho(f"{finding.state:<8} {finding.about:<12} {finding.text}", fg=COLOURS[finding.state])
             if finding.remedy:
                 click.echo(f"{'':<21} -> {finding.remedy}")
-        click.echo(f"{len(wrong)} things are wrong." if wrong else "Nothing is wrong.")
+        click.echo(told(len(wrong)))
     sys.exit(1 if wrong else 0)
+
+
+def told(wrong: int) -> str:
+    if not wrong:
+        return "Nothing is wrong."
+    return "1 thing is wrong." if wrong == 1 else f"{wrong} things are wrong."
 
 
 def asks_for_doctor() -> bool:

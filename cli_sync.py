@@ -101,7 +101,7 @@ def sync_command(
       flask sync --since 3d       after an outage
       flask sync --dry-run        only look
     """
-    if since and customer:
+    if since and customer is not None:
         raise click.UsageError("--since and --customer are two ways: take one.")
     again = "What is done stays done: run it again."
     try:
@@ -123,13 +123,17 @@ def sync_command(
 
 
 def _reconciled(dry_run: bool, since: tuple[int | None, int] | None, customer: str | None, anew: bool) -> Report:
-    if customer:
+    if customer is not None:
         if not db.session.scalar(sa.select(Customer.id).where(Customer.id == customer)):
-            raise click.ClickException(f"{customer} is no customer of this shop.")
+            raise click.ClickException(f"{customer!r} is no customer of this shop.")
         return reconcile.one_customer(customer, dry_run=dry_run)
     length = None if since else reconcile.rows_of_ours()
     bar: Any = click.progressbar(
-        length=length or 1, label="events" if since else "rows", file=sys.stderr, item_show_func=lambda kind: kind or ""
+        length=length or 1,
+        label="events" if since else "rows",
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),  # cron mails what it sees
+        item_show_func=lambda kind: kind or "",
     )
     with bar:
 
@@ -159,7 +163,7 @@ def events_list(failed: bool, event_type: str | None, limit: int) -> None:
     query = sa.select(WebhookEvent.__table__).order_by(WebhookEvent.received_at.desc(), WebhookEvent.id).limit(limit)
     if failed:
         query = query.where(WebhookEvent.is_unfinished(), WebhookEvent.state == "failed")
-    if event_type:
+    if event_type is not None:
         prefix = event_type.removesuffix("*")
         same = WebhookEvent.type == event_type
         query = query.where(same if prefix == event_type else WebhookEvent.type.startswith(prefix, autoescape=True))

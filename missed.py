@@ -25,13 +25,15 @@ OVERDUE = 2 * 3600  # seconds after a period's end until its renewal should have
 def since(seconds_ago: int | None, instant: int, *, dry_run: bool, show: Show) -> Report:
     """Take every event since then that is not settled in the ledger, and ask for what no event told of.
 
-    Raises BillingError, WrongDatabase; ValueError where Stripe no longer has all events. What is done stays done: the
-    ledger knows.
+    Raises BillingError, WrongDatabase; ValueError where Stripe no longer has all events, or cannot have any yet. What
+    is done stays done: the ledger knows.
     """
     now = catalog.check_database().date
     began = now - seconds_ago if seconds_ago is not None else instant
     if began < now - KEPT_FOR:
         raise ValueError("Stripe keeps events for 30 days: run `flask sync` without --since.")
+    if began > now:
+        raise ValueError("--since lies ahead, by Stripe's clock: name an instant that has passed.")
     report = Report(dry_run=dry_run)
     check = Check(report, now, show)
     window = {"created": {"gte": began}}

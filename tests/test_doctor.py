@@ -79,7 +79,24 @@ def test_for_people_it_is_told_in_lines(shop):
 
     assert "wrong    endpoint     Stripe sends nothing to https://shop.example.com/webhook." in result.output
     assert "-> Run `flask webhooks create https://shop.example.com/webhook`." in result.output
+    assert result.output.endswith("\n1 thing is wrong.\n")
     assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("setting", ["STRIPE_SECRET_KEY", "STRIPE_PUBLISHABLE_KEY", "DATABASE_URL", "SECRET_KEY"])
+def test_no_secret_is_told_whole(tmp_path, setting):
+    """Not even one that was put into the wrong place."""
+    secrets = {"STRIPE_WEBHOOK_SECRET": "whsec_0123456789abc", "MAIL_PASSWORD": "0123456789mail"}
+    misplaced = {setting: "whsec_0123456789misplaced" if setting != "SECRET_KEY" else "short-secret"}
+    if setting == "DATABASE_URL":
+        misplaced = {setting: "postgresql+psycopg://shop:0123456789pg@127.0.0.1:1/shop"}
+
+    done = run_doctor(tmp_path, **secrets, **misplaced)
+
+    assert done.returncode == 1
+    assert json.loads(done.stdout)
+    told = done.stdout + done.stderr
+    assert [one for one in ("0123456789", "short-secret", SETTINGS["SECRET_KEY"]) if one in told] == []
 
 
 def test_it_changes_nothing(shop):

@@ -540,6 +540,28 @@ def test_an_event_that_fails_again_is_told(shop, alice, monkeypatch):
     assert "not finished: " in output
 
 
+def test_since_can_not_lie_ahead(shop):
+    """A date that was mistyped would look like a shop without drift."""
+    output, status = flask(shop, "sync", "--since", "2100-01-01")
+
+    assert status == 2
+    assert "lies ahead" in output
+
+
+@pytest.mark.parametrize("words", [[], ["--since", "1d"]])
+def test_no_customer_is_not_all_of_them(shop, words):
+    """As where a script's variable is empty."""
+    output, status = flask(shop, "sync", "--customer", "", *words)
+
+    assert status != 0
+    assert "No drift" not in output
+
+
+def test_cron_sees_no_progress_bar(shop):
+    """The report alone."""
+    assert "rows" not in flask(shop, "sync")[0]
+
+
 # --- what lists over everybody do not show
 
 
