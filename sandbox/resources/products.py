@@ -26,7 +26,7 @@ FIELDS = (
 
 @route("POST /v1/products", ProductCreateParams, f"id {FIELDS} metadata type default_price_data")
 def create(world: World, params: dict[str, Any]) -> Document:
-    given = {name: params.get(name) for name in FIELDS.split()}
+    given = dict.fromkeys(FIELDS.split()) | _fields(params)
     if params.get("id") and world.find(params["id"], "product"):
         raise StripeError("Product already exists.", code="resource_already_exists", param="id")
     product = world.create(
@@ -59,7 +59,7 @@ def update(world: World, params: dict[str, Any], id: str) -> Document:
     product = world.get("product", id)
     if params.get("default_price"):
         world.get("price", params["default_price"], "default_price")
-    changes = {name: params[name] for name in (*FIELDS.split(), "default_price") if name in params}
+    changes = _fields(params) | {name: params[name] for name in ("default_price",) if name in params}
     if "metadata" in params:
         changes["metadata"] = merge_metadata(product["metadata"], params["metadata"])
     if any(product[name] != value for name, value in changes.items()):
@@ -107,3 +107,11 @@ def format_product(world: World, product: Document) -> dict[str, Any]:
         "updated": product["updated"],
         "url": product["url"],
     }
+
+
+def _fields(params: dict[str, Any]) -> dict[str, Any]:
+    """What was given of the plain fields, as it is stored."""
+    found = {name: params[name] for name in FIELDS.split() if name in params}
+    if found.get("package_dimensions"):
+        found["package_dimensions"] = {name: float(size) for name, size in found["package_dimensions"].items()}
+    return found

@@ -93,6 +93,7 @@ def test_of_schedules(stripe_api: Any, phase: dict[str, Any], start: Any, param:
     [
         ({"amount": -99_999_999_999}, "amount"),
         ({"unit_amount_decimal": "1e999"}, "unit_amount_decimal"),
+        ({"unit_amount_decimal": "1e9999999999999999999"}, "unit_amount_decimal"),
         ({"amount": 5, "period": {"start": 1, "end": FAR}}, "period[end]"),
     ],
 )

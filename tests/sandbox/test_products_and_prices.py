@@ -25,6 +25,13 @@ def test_product_is_made_changed_and_deleted(sandbox: SandboxProcess, stripe_api
     assert previous(sandbox.events()[1]) == {"name": "Basic", "active": True, "updated": product.updated}
 
 
+def test_product_has_a_size(stripe_api: Any) -> None:
+    size = {"height": 1.5, "length": 2, "weight": 0, "width": 3}
+    product = stripe_api.products.create({"name": "Box", "package_dimensions": size})
+    assert product.package_dimensions.to_dict() == size
+    assert stripe_api.products.update(product.id, {"package_dimensions": ""}).package_dimensions is None
+
+
 def test_update_that_changes_nothing_tells_nothing(sandbox: SandboxProcess, stripe_api: Any) -> None:
     product = stripe_api.products.create({"name": "Basic", "tax_code": "txcd_10000000"})
     assert stripe_api.products.update(product.id, {"name": "Basic"}).tax_code == "txcd_10000000"
