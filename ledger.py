@@ -13,7 +13,7 @@ import billing
 import clock
 import db
 import sync
-from copies import READERS, fits, identity
+from copies import READERS, Copy, fits, identity
 from models import Customer, PaymentMethod, WebhookEvent
 
 ID_LIMIT = 255
@@ -107,7 +107,7 @@ def replay(event_id: str) -> str:
 
     try:
         if kind := kind_of(row["type"]):
-            sync.ask(kind, row["object_id"], settle=settle, quick=False)
+            sync.ask(kind, row["object_id"], settle=settle, quick=False, last=last_seen(dict(row)))
         else:
             # What it was about we keep no copy of; what it may have led to is the customer's.
             sync.customer(row["customer_id"])
@@ -119,6 +119,16 @@ def replay(event_id: str) -> str:
         sync.only(lambda tx: settle(tx, failed, problem))
         return failed
     return "done"
+
+
+def last_seen(row: dict[str, Any]) -> Copy | None:
+    """How what is gone was when its event told so, lest an older event that comes later brings it back."""
+    if row["type"] not in sync.GONE:
+        return None
+    try:
+        return sync.last_of_gone(billing.event(row["id"]).object["data"]["object"])
+    except billing.Missing:  # Stripe keeps events for 30 days
+        return None
 
 
 def take_up(customer_id: str | None = None) -> None:

@@ -173,7 +173,7 @@ class History:
         self.real_write = db.write
         self.lost = plan.lost
         pages = {name: world.pages(kind) for name, kind in LISTS.items()}
-        asked: dict[str, Any] = {"retrieve": world.retrieve, "ask": nobody, **pages}
+        asked: dict[str, Any] = {"retrieve": world.retrieve, "event": world.event, "ask": nobody, **pages}
         writes: dict[str, Any] = {"write": self.write, "write_together": self.write_alone}
         with mock.patch.multiple(billing, **asked), mock.patch.multiple(db, **writes):
             self.begin()

@@ -100,6 +100,9 @@ class World:
             raise billing.Missing
         return answer
 
+    def event(self, id: str) -> billing.Answer:
+        return self.answer(lambda: next(event for event in self.events if event["id"] == id))
+
     def pages(self, kind: str) -> Callable[[str], Iterator[billing.Answer]]:
         """A list of all of a kind, one to a page."""
 

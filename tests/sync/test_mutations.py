@@ -165,6 +165,13 @@ def test_each_clause_of_the_rule_is_needed(shop: Shop, monkeypatch: pytest.Monke
         History(shop, SHORT[mutation]).play()
 
 
+def test_what_was_gone_before_its_customer_was_ours_stays_gone(shop: Shop) -> None:  # noqa: F811
+    """Taking up the end of a draft keeps what its beginning, still on its way, must not bring back."""
+    deeds = [(0, 31), DELIVER, *first(TO_THE_END), (19, 1), *first(TO_THE_END)]
+
+    History(shop, replace(PLAIN, known=False, kinds=[1], deeds=deeds)).play()
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize(
     "mutation",
