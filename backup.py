@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import sqlalchemy as sa
+
 import db
 
 
@@ -29,8 +31,11 @@ def write(file: Path) -> int:
         with db.reader().connect() as connection:
             connection.exec_driver_sql("VACUUM INTO ?", (str(file),))
         finish(file)
-    except BaseException:
+    except BaseException as error:
         file.unlink(missing_ok=True)
+        if isinstance(error, sa.exc.DBAPIError | sqlite3.Error | OSError):
+            reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            raise NoBackup(f"{file}: {reason}. Is there room on the disk?") from error
         raise
     return file.stat().st_size
 

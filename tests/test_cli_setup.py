@@ -1,7 +1,10 @@
 """`flask webhooks` and `flask backup`."""
 
+import resource
+import signal
 import sqlite3
 import stat
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -232,15 +235,39 @@ def test_a_backup_to_nowhere_is_told(shop, tmp_path):
     assert "No such file" in output
 
 
-def test_a_backup_that_fails_leaves_nothing_behind(shop, tmp_path, monkeypatch):
-    """A half of a database would look like one."""
-    monkeypatch.setattr("backup.finish", lambda file: (_ for _ in ()).throw(OSError("the disk is full")))
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_backup_to_what_is_no_file_is_told(shop):
+    """A device, a folder: they are there already."""
+    for target in ("/dev/full", "/"):
+        assert flask(shop, "backup", target)[1] in (1, 2)
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(shop, tmp_path):
+    """In words; half a database would look like one. Files of this process may not grow beyond a few kilobytes."""
+    backup = tmp_path / "backup.db"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        output, status = flask(shop, "backup", str(backup))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+    assert status == 1
+    assert str(backup) in output
+    assert not backup.exists()
+
+
+def test_a_damaged_database_is_told_and_nothing_is_left(shop, tmp_path, monkeypatch):
+    """Its copy would be damaged, too."""
+    monkeypatch.setattr("backup.finish", lambda file: (_ for _ in ()).throw(sqlite3.DatabaseError("malformed")))
     backup = tmp_path / "backup.db"
 
-    result = shop.app.test_cli_runner().invoke(args=["backup", str(backup)])
+    output, status = flask(shop, "backup", str(backup))
 
-    assert isinstance(result.exception, OSError)
-    assert not backup.exists()
+    assert (status, backup.exists()) == (1, False)
+    assert "malformed" in output
 
 
 def test_postgresql_has_its_own_way(make_app, monkeypatch, tmp_path):

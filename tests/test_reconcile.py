@@ -1,10 +1,15 @@
 """`flask sync`: whatever was lost, our tables equal Stripe's afterwards, and the report says what did not."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import sqlalchemy as sa
 import stripe
 
 import billing
+import config
 import db
 import drift
 import pace
@@ -22,6 +27,7 @@ from models import (
     SyncRun,
     WebhookEvent,
 )
+from tests.conftest import SETTINGS
 from tests.sandbox.acts import advance_clock
 from tests.shop import pay
 
@@ -312,6 +318,31 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(shop, alice):
     assert f"customer {alice.customer} corrected: name" in output
     assert differences(shop) == []
     assert shop.rows(SyncRun) == []
+
+
+def test_a_run_that_was_killed_is_gone_on_with(shop, alice):
+    """By SIGKILL, while Stripe is asked for invoices: nothing was said, but what was done is kept."""
+    lose_events(shop)
+    shop.sandbox.advance(days=32)
+    shop.sandbox.client.v1.customers.update(alice.customer, {"name": "Alice"})
+    shop.sandbox.fault(path="^/v1/invoices$", delay=60)
+    own = ("DATABASE_URL", "STRIPE_API_BASE", "STRIPE_JS_URL", "BASE_URL")
+    settings = {name: str(value) for name, value in SETTINGS.items()} | {name: shop.app.config[name] for name in own}
+    before = len(shop.calls("GET", "/v1/invoices"))
+    command = [sys.executable, "-m", "flask", "--app", "app", "sync"]
+    with subprocess.Popen(command, cwd=config.ROOT, env={**os.environ, **settings}) as run:
+        while len(shop.calls("GET", "/v1/invoices")) == before:
+            assert run.poll() is None
+        run.kill()
+    asked = len(shop.calls("GET", "/v1/customers"))
+
+    output, status = flask(shop, "sync")
+
+    assert status == 1, output
+    assert "Went on with the run that was cut off" in output
+    assert len(shop.calls("GET", "/v1/customers")) == asked
+    assert f"customer {alice.customer} corrected: name" in output
+    assert differences(shop) == []
 
 
 def test_anew_forgets_the_run_that_was_cut_off(shop, alice):
