@@ -252,6 +252,20 @@ def test_an_object_of_another_kind_than_the_type_says_is_ignored(stripe, event_t
     assert webhooks.take(event) == ({"status": "ignored"}, 200)
 
 
+@pytest.mark.parametrize("kind", ["payment_method", "tax_id", billing.ENTITLEMENTS])
+def test_what_does_not_say_that_it_is_on_a_test_clock_is_asked_for_if_its_customer_is(stripe, kind):
+    """Its events are stamped in the customer's time, which can't be compared with an answer's."""
+    told, true = KINDS[kind]
+    stripe.has[identity(true)] = true
+    with db.write() as tx:
+        tx.execute(sa.update(Customer).values(test_clock="clock_1"))
+
+    take(next(name for name in TOLD if about(name) == kind), told)
+
+    assert held(true).copy == sync.read(true)
+    assert stripe.asked == [(kind, identity(true))]
+
+
 def before_basil(obj: dict[str, Any]) -> dict[str, Any]:
     """An object in the shape that it had before 2025-03-31."""
     old = copy.deepcopy(obj)
