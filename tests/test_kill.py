@@ -201,21 +201,19 @@ class Battle:
 
     def differences(self) -> list[str]:
         """Where our tables are not what Stripe says."""
-        found = []
         v1 = self.sandbox.client.v1
         with self.app.app_context():
+            prices = v1.prices.list({"limit": 100, "expand": ["data.currency_options"]}).data
+            found = different([*v1.products.list({"limit": 100}).data, *prices])
             for customer_id in db.session.scalars(sa.select(Customer.id)).all():
                 lists: list[tuple[type[Any], Any]] = [
                     (Subscription, v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})),
                     (Invoice, v1.invoices.list({"customer": customer_id, "limit": 100})),
                     (PaymentMethod, v1.customers.payment_methods.list(customer_id, {"limit": 100})),
                 ]
-                objects = [v1.customers.retrieve(customer_id)] + [one for _, page in lists for one in page.data]
-                for obj in objects:
-                    copy = read(obj.to_dict())
-                    held = sync.hold(copy.model, copy.id)
-                    if held is None or held.copy != copy:
-                        found.append(f"{held} instead of {copy}")
+                found += different(
+                    [v1.customers.retrieve(customer_id), *(one for _, page in lists for one in page.data)]
+                )
                 for model, page in lists:
                     ours = set(db.session.scalars(sa.select(model.id).where(model.customer_id == customer_id)))
                     found += [f"{id} is not at Stripe" for id in ours - {one.id for one in page.data}]
@@ -230,6 +228,17 @@ class Battle:
             foreign = sa.select(WebhookEvent.id, WebhookEvent.customer_id).where(WebhookEvent.state == "foreign")
             left = {row.id for row in db.session.execute(foreign) if row.customer_id in ours}
         return left | {id for id in taken if states.get(id) not in ("done", "ignored", "foreign")}
+
+
+def different(objects: list[Any]) -> list[str]:
+    """What we hold otherwise than Stripe, or not at all."""
+    found = []
+    for obj in objects:
+        copy = read(obj.to_dict())
+        held = sync.hold(copy.model, copy.id)
+        if held is None or held.copy != copy:
+            found.append(f"{held} instead of {copy}")
+    return found
 
 
 @contextmanager
