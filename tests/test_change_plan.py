@@ -662,6 +662,21 @@ def test_an_upgrade_takes_the_place_of_a_planned_change(subscriber, shop):
     assert plan_of(shop, alice) == "dear"
 
 
+def test_a_newer_quote_takes_the_place_of_one_whose_answer_got_lost(alice, shop):
+    """Stripe never heard of the first one; its key is not used for the other."""
+    path = f"^/v1/subscriptions/{alice.subscription}$"
+    shop.sandbox.fault(method="POST", path=path, status=500, times=9)
+    assert confirm(alice, quote(alice).json()["quote"]).status_code == 503
+    shop.sandbox.control("DELETE", "faults")
+    shop.sandbox.advance(days=5)
+    quoted = quote(alice).json()
+
+    assert confirm(alice, quoted["quote"]).json()["status"] == "changed"
+
+    assert charges(shop) == [quoted["amountDue"], 500]
+    assert {row["state"] for row in shop.rows(Operation) if row["kind"] == "change_plan"} == {"failed", "done"}
+
+
 # --- during a trial
 
 
