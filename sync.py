@@ -53,6 +53,7 @@ CATALOGUE = ("product", "price")
 # Their objects do not say so.
 GONE = ("customer.deleted", "product.deleted", "price.deleted", "invoice.deleted", "customer.tax_id.deleted")
 
+ODD = (KeyError, TypeError, AttributeError, ValueError, IndexError)  # what reading an unknown shape leads to
 Settle = Callable[[sa.Connection], None]  # what must be committed together with the effect
 
 
@@ -151,7 +152,7 @@ def readable(obj: Row) -> Copy | None:
     """An object as our columns; None for a shape that they can't hold."""
     try:
         return read(obj)
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError):
+    except ODD:
         return None
 
 
