@@ -1,7 +1,9 @@
 """Past due: a banner with the date, one click to pay, 3D Secure at renewal, and nothing is charged twice."""
 
 import pytest
+import sqlalchemy as sa
 
+import db
 from formatting import day
 from models import Invoice, Operation, Subscription
 from tests.behind import ASKS, charge_to, complete_challenge, fall_behind, subscriber, tell
@@ -95,6 +97,34 @@ def test_the_link_leads_to_the_invoice_to_pay(alice, shop):
 
 
 # --- paying
+
+
+def test_what_is_not_asked_for_yet_cannot_be_paid(alice, shop):
+    """A renewal's invoice is a draft for an hour."""
+    end = shop.sandbox.client.v1.subscriptions.retrieve(alice.subscription)["items"].data[0].current_period_end
+    shop.sandbox.advance_to(end + 60)
+    shop.settle()
+    (draft,) = [row["id"] for row in shop.rows(Invoice) if row["status"] == "draft"]
+
+    assert alice.get(f"/pay/{draft}").status_code == 404
+
+
+def test_an_open_invoice_of_what_is_not_behind_is_not_due(alice, shop):
+    """Somebody wrote it by hand, or a change waits for it: it stands among the invoices."""
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(Invoice).values(status="open"))
+
+    assert alice.get("/pay").url.endswith("/account")
+
+
+def test_of_two_invoices_the_older_one_is_due_first(alice, shop):
+    """Two months behind."""
+    newer = fall_behind(shop, alice)
+    with shop.app.app_context(), db.write() as tx:
+        tx.execute(sa.update(Invoice).values(status="open"))
+    (older,) = [row["id"] for row in shop.rows(Invoice) if row["id"] != newer]
+
+    assert alice.get("/pay").url.endswith(older)
 
 
 def test_the_saved_method_is_charged_once(alice, shop):

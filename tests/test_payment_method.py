@@ -112,6 +112,23 @@ def test_saving_twice_changes_one_thing_once(alice, shop):
     assert charged_to(shop, alice.subscription) == ["4444", "4444"]
 
 
+def test_what_was_saved_once_does_not_come_back(alice, shop):
+    """Another card was chosen at Stripe since; then the old page is opened again."""
+    secret = begin(alice)
+    set_up(shop, secret)
+    save(alice, secret)
+    stripe = shop.sandbox.client.v1
+    method = stripe.payment_methods.attach(
+        "pm_card_amex", {"customer": str(stripe.subscriptions.retrieve(alice.subscription).customer)}
+    )
+    stripe.subscriptions.update(alice.subscription, {"default_payment_method": method.id})
+    shop.settle()
+
+    assert save(alice, secret).status_code == 200
+
+    assert charged_to(shop, alice.subscription) == ["8431", "4444"]
+
+
 def test_a_replacement_that_was_finished_later_stays(alice, shop):
     """The news of an older one comes late."""
     older = begin(alice)
