@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from models import Customer, SubscriptionItem
 @pytest.fixture
 def executed(app):
     """What SQLite itself is told."""
-    seen = []
+    seen: list[str] = []
 
     def listen(raw, *_):
         raw.set_trace_callback(seen.append)
@@ -125,7 +126,12 @@ def test_alone_it_is_a_write_like_any_other(app):
 
 def test_a_commit_that_fails_leaves_nothing_open(app):
     """Who goes on with the same connection, as to note the failure, can write."""
-    orphan = {"id": "si_1", "subscription_id": "sub_none", "price_id": "price_1", "product_id": "prod_1"}
+    orphan: dict[str, Any] = {
+        "id": "si_1",
+        "subscription_id": "sub_none",
+        "price_id": "price_1",
+        "product_id": "prod_1",
+    }
     orphan |= {"current_period_start": 0, "current_period_end": 0}
     with app.app_context():
         with pytest.raises(sqlite3.IntegrityError), db.write() as tx:
