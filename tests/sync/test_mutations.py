@@ -172,6 +172,13 @@ def test_what_was_gone_before_its_customer_was_ours_stays_gone(shop: Shop) -> No
     History(shop, replace(PLAIN, known=False, kinds=[1], deeds=deeds)).play()
 
 
+def test_a_detached_method_may_have_been_on_a_test_clock(shop: Shop) -> None:  # noqa: F811
+    """Its last event does not say whose it was, and a clock may be behind: it must not be taken for late."""
+    deeds = [DELIVER, *first(TO_THE_END), (0, 33)]
+
+    History(shop, replace(PLAIN, kinds=[2], clock=-50_000, deeds=deeds)).play()
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize(
     "mutation",
