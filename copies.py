@@ -156,6 +156,7 @@ def read_subscription(obj: Row) -> Row:
         "pending_setup_intent": id_of(obj["pending_setup_intent"]),
         "pending_price": pending_price(obj.get("pending_update")),
         "schedule": id_of(obj["schedule"]),
+        "discounted": any(one.get("discounts") for one in (obj, *obj["items"]["data"])),
     }
 
 

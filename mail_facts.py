@@ -103,7 +103,8 @@ def price_text(subscription: Row) -> str | None:
         return None
     count = subscription["interval_count"] or 1
     every = f"per {subscription['interval']}" if count == 1 else f"every {count} {subscription['interval']}s"
-    return f"{money(amount * (subscription['quantity'] or 1), subscription['currency'])} {every}"
+    less = ", before discounts" if subscription["discounted"] else ""
+    return f"{money(amount * (subscription['quantity'] or 1), subscription['currency'])} {every}{less}"
 
 
 def is_owed(invoice: Row) -> bool:

@@ -101,6 +101,7 @@ class Subscription(Mirrored, Base):
     pending_setup_intent: Mapped[str | None] = mapped_column(Id)
     pending_price: Mapped[str | None] = mapped_column(Id)  # of a change that waits for its payment
     schedule: Mapped[str | None] = mapped_column(Id)
+    discounted: Mapped[bool] = mapped_column(default=False)
 
 
 class SubscriptionItem(Base):

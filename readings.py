@@ -95,6 +95,7 @@ class SubscriptionView:
     interval: str | None
     interval_count: int
     quantity: int | None
+    discounted: bool
     created: int
     cancel_at_period_end: bool
     ends_at: int | None
@@ -353,6 +354,7 @@ def _view(row: Any, decision: access.Decision) -> SubscriptionView:
         interval=row["interval"],
         interval_count=row["interval_count"] or 1,
         quantity=row["quantity"],
+        discounted=row["discounted"],
         created=row["created"],
         cancel_at_period_end=row["cancel_at_period_end"],
         ends_at=ends_at,

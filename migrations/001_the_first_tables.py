@@ -240,6 +240,7 @@ def upgrade() -> None:
         sa.Column("pending_setup_intent", sa.String(length=255), nullable=True),
         sa.Column("pending_price", sa.String(length=255), nullable=True),
         sa.Column("schedule", sa.String(length=255), nullable=True),
+        sa.Column("discounted", sa.Boolean(), nullable=False),
         sa.Column("id", sa.String(length=255), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("known_from", sa.BigInteger(), nullable=False),

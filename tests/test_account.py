@@ -29,6 +29,19 @@ def test_the_page_tells_plan_price_renewal_card_and_invoices(alice):
         assert words in page
 
 
+def test_the_price_says_so_when_discounts_come_off_it(alice, shop):
+    """Our tables do not hold how much; the invoices and quotes tell that."""
+    assert "before discounts" not in alice.get("/account").text
+    v1 = shop.sandbox.client.v1
+    coupon = v1.coupons.create({"percent_off": 50, "duration": "forever"})
+
+    v1.subscriptions.update(alice.subscription, {"discounts": [{"coupon": coupon.id}]})
+    shop.settle()
+
+    for path in ("/account", "/account/plan"):
+        assert "$15.00 per month, before discounts" in alice.get(path).text
+
+
 def test_without_a_subscription_the_page_points_to_the_plans(shop):
     """The empty state."""
     page = shop.member("bob@example.com").get("/account").text
