@@ -17,6 +17,7 @@ import db
 import operations
 import quotes
 import readings
+import refunds
 import subscriptions
 import sync
 from errors import Problem
@@ -162,7 +163,7 @@ def _hold_to_quote(invoice: Row | None, operation_id: str, terms: Row) -> None:
         raise Problem(409, "quote_stale", "The amounts have changed, so nothing was charged. Please try again.")
     surplus = invoice["amount_paid"] - terms["amount_due"]
     if surplus > 0:
-        subscriptions.give_back(invoice["id"], terms["user"], amount=surplus)
+        refunds.give_back(invoice["id"], terms["user"], amount=surplus)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -228,7 +229,7 @@ def undo(user: User, subscription_id: str) -> Row:
 
 def finish() -> None:
     """Settle the changes whose answer got lost and which nobody has pressed again."""
-    subscriptions.settle_each({"change_plan": _finish_change, "schedule_change": _finish_schedule})
+    operations.settle_each({"change_plan": _finish_change, "schedule_change": _finish_schedule})
 
 
 def _finish_change(operation: operations.Open) -> None:

@@ -8,6 +8,7 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask.typing import ResponseReturnValue
 from flask_security import current_user
 
+import attempts
 import readings
 import subscriptions
 from auth import customer_required, limit_payments, limit_questions
@@ -152,7 +153,7 @@ def create_subscription() -> dict[str, Any]:
     plan = find_plan(fields["lookupKey"], fields["priceId"], currency)
     if currency and currency != plan.currency:
         raise Problem(400, "invalid_field", f"currency: {plan.name} is not sold in that one.", field="currency")
-    attempt = subscriptions.subscribe(user(), plan)
+    attempt = attempts.subscribe(user(), plan)
     answer = {
         "subscriptionId": attempt.subscription_id,
         "clientSecret": attempt.client_secret,
@@ -186,7 +187,7 @@ def complete() -> str:
 @json_route
 def sync_complete() -> dict[str, Any]:
     """Ask Stripe while an attempt is open, then tell how things stand by our tables."""
-    subscriptions.follow(user())
+    attempts.follow(user())
     return state_of(user())
 
 
@@ -208,7 +209,7 @@ def state_of(user: User) -> dict[str, Any]:
     return {
         "state": state,
         "access": bool(view and view.allowed),
-        "open": subscriptions.has_open_attempt(user.id),
+        "open": attempts.has_open_attempt(user.id),
         "plan": {"name": view.plan_name, "key": view.product_key} if view else None,
         "memberUrl": url_for(MEMBER_PAGES.get((view.product_key or "") if view else "", "members.basic")),
         "accountUrl": url_for("account.settings"),

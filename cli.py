@@ -24,9 +24,9 @@ import mail
 import operations
 import personal
 import portal
+import refunds
 import staff_actions
 import staff_members
-import subscriptions
 import sync
 from cli_mail import mail_commands
 from cli_setup import backup_command, doctor_command, webhooks_commands
@@ -133,7 +133,7 @@ def tick() -> None:
         replay_waiting_invoices,
         ledger.take_up,
         cancel_dead_subscriptions,
-        subscriptions.finish_refunds,
+        refunds.finish,
         changes.finish,
         close_forgotten_attempts,
         personal.tell_addresses,

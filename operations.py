@@ -6,15 +6,18 @@ An answer that got lost leaves the operation open; doing the same again takes th
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+import billing
 import clock
 import db
 from models import Operation
 
+PATIENCE = 60  # seconds after which an answer counts as lost
 KEY_LIFE = 20 * 3600  # Stripe keeps a key for at least 24 hours
 AFTER_GIVEN_UP = "begun after another was given up"
 
@@ -75,3 +78,23 @@ def end(id: str, state: str, note: str | None = None) -> None:
 def end_in(tx: sa.Connection, id: str, state: str, note: str | None = None) -> None:
     """Note how an operation ended: "done" or "failed"."""
     tx.execute(sa.update(Operation).where(Operation.id == id).values(state=state, note=note))
+
+
+def settle_each(settlers: dict[str, Callable[[Open], None]], *, after: int = PATIENCE) -> None:
+    """Bring operations of these kinds to their end that were left open `after` so many seconds.
+
+    One that fails does not hold up the next: all failures are raised together at the end. What Stripe refuses has
+    failed for good.
+    """
+    failures: list[Exception] = []
+    for kind, settle in settlers.items():
+        for operation in left_open(kind, after):
+            try:
+                settle(operation)
+            except billing.Refused as error:
+                end(operation.id, "failed", str(error))
+                failures.append(error)
+            except Exception as error:
+                failures.append(error)
+    if failures:
+        raise ExceptionGroup("not all that was left open could be settled", failures)

@@ -141,7 +141,7 @@ def address_changed(user: User, old_email: str) -> None:
 
 def tell_addresses() -> None:
     """Tell Stripe the addresses that it was not told yet."""
-    subscriptions.settle_each({"change_email": _tell_address}, after=0)
+    operations.settle_each({"change_email": _tell_address}, after=0)
 
 
 def _tell_address(operation: operations.Open) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+import attempts
 import billing
 import catalog
 import clock
@@ -15,6 +16,7 @@ import db
 import mail
 import operations
 import readings
+import refunds
 import subscriptions
 from models import Checkout, Customer, Operation, Subscription, User
 from tests.shop import pay
@@ -32,7 +34,7 @@ def tick(shop):
 
     def tick():
         with shop.app.app_context(), db.write() as tx:
-            tx.execute(sa.update(Operation).values(started_at=Operation.started_at - subscriptions.PATIENCE))
+            tx.execute(sa.update(Operation).values(started_at=Operation.started_at - operations.PATIENCE))
         return shop.app.test_cli_runner().invoke(args=["tick"])
 
     return tick
@@ -153,7 +155,7 @@ def test_an_old_answer_that_a_key_brings_back_takes_nobodys_access(alice, shop):
     shop.sandbox.control("DELETE", "faults")
     pay(shop.sandbox, shop.sandbox.client.v1.payment_intents.list().data[0].client_secret)
     shop.settle()
-    set_checkout(shop, asked_at=clock.wall() - subscriptions.PATIENCE)
+    set_checkout(shop, asked_at=clock.wall() - operations.PATIENCE)
     shop.sandbox.fault(method="GET", path="^/v1/subscriptions/", status=500, times=9)
 
     assert alice.send("/create-subscription", lookupKey="premium_monthly").status_code == 503
@@ -219,7 +221,7 @@ def test_an_answer_that_comes_late_but_before_another_plan_is_begun_counts(alice
     alice.subscribe("basic_monthly")
     (made,) = alive(shop)
     set_checkout(
-        shop, state="creating", subscription_id=None, asked_at=clock.wall() - subscriptions.PATIENCE, attempt="slow"
+        shop, state="creating", subscription_id=None, asked_at=clock.wall() - operations.PATIENCE, attempt="slow"
     )
     shop.sandbox.client.v1.subscriptions.cancel(made.id)
     slow = []
@@ -243,7 +245,7 @@ def test_of_two_that_ask_for_a_lost_answer_again_one_waits(alice, shop, mocker):
     shop.sandbox.fault(method="POST", path="^/v1/subscriptions$", status=500, times=9, when="after")
     alice.send("/create-subscription", lookupKey="premium_monthly")
     shop.sandbox.control("DELETE", "faults")
-    set_checkout(shop, asked_at=clock.wall() - subscriptions.PATIENCE)
+    set_checkout(shop, asked_at=clock.wall() - operations.PATIENCE)
     create = billing.create_subscription
     others: list[Any] = []
 
@@ -325,13 +327,13 @@ def test_a_process_killed_before_the_refund_keeps_no_money(alice, shop, pays_aft
     """Stripe has cancelled and answered; then the lights went out."""
     basic = alice.subscribe("basic_monthly")
     pays_after("invoice_intent", basic)
-    mocker.patch.object(subscriptions, "_give_back_first_payment", side_effect=SystemExit)
+    mocker.patch.object(refunds, "_give_back_first_payment", side_effect=SystemExit)
     with shop.app.test_request_context("/"):
         user = db.session.scalars(sa.select(User)).one()
         plan = readings.find_plan(lookup_key="premium_monthly")
         assert plan
         with pytest.raises(SystemExit):
-            subscriptions.subscribe(user, plan)
+            attempts.subscribe(user, plan)
     mocker.stopall()
     assert money_kept(shop) == 500
 
@@ -370,7 +372,7 @@ def test_a_part_is_not_given_back_twice_when_the_key_is_too_old(alice, shop):
     invoice = shop.sandbox.client.v1.invoices.list().data[0].id
     shop.sandbox.fault(method="POST", path="^/v1/refunds$", status=500, times=9, when="after")
     with shop.app.test_request_context("/"), pytest.raises(billing.Unavailable):
-        subscriptions.give_back(invoice, 1, amount=100)
+        refunds.give_back(invoice, 1, amount=100)
     shop.sandbox.control("DELETE", "faults")
     with shop.app.app_context(), db.write() as tx:
         old = clock.wall() - operations.KEY_LIFE - 1

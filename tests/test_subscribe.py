@@ -7,11 +7,12 @@ import pytest
 import requests
 import sqlalchemy as sa
 
+import attempts
 import billing
 import clock
 import db
+import operations
 import readings
-import subscriptions
 import sync
 from models import Checkout, Customer, Invoice, Operation, Subscription
 from tests.shop import pay
@@ -40,7 +41,7 @@ def set_checkout(shop, **values):
 def age_key(shop, seconds, **values):
     """Let the key have been made so long ago, and nobody be asking with it now."""
     now = clock.wall()
-    set_checkout(shop, started_at=now - seconds, asked_at=now - subscriptions.PATIENCE, **values)
+    set_checkout(shop, started_at=now - seconds, asked_at=now - operations.PATIENCE, **values)
 
 
 # --- asking again
@@ -121,7 +122,7 @@ def test_an_answer_that_got_lost_is_asked_for_again_with_the_same_key(shop):
     shop.sandbox.control("DELETE", "faults")
     assert refusal(alice.send("/create-subscription", lookupKey="premium_monthly")) == (409, "attempt_in_progress")
 
-    set_checkout(shop, asked_at=clock.wall() - subscriptions.PATIENCE)
+    set_checkout(shop, asked_at=clock.wall() - operations.PATIENCE)
     attempt = alice.subscribe()
 
     assert [one.id for one in alive(shop)] == [attempt["subscriptionId"]]
@@ -134,7 +135,7 @@ def test_a_lost_attempt_of_another_plan_is_found_at_stripe_and_replaced(shop):
     shop.sandbox.fault(method="POST", path="^/v1/subscriptions$", status=500, times=9, when="after")
     alice.send("/create-subscription", lookupKey="basic_monthly")
     shop.sandbox.control("DELETE", "faults")
-    set_checkout(shop, asked_at=clock.wall() - subscriptions.PATIENCE)
+    set_checkout(shop, asked_at=clock.wall() - operations.PATIENCE)
 
     attempt = alice.subscribe("premium_monthly")
 
@@ -149,7 +150,7 @@ def test_a_key_that_stripe_may_have_forgotten_is_not_used_again(shop):
     """After 20 hours Stripe is asked what there is."""
     alice = shop.member()
     first = alice.subscribe()
-    age_key(shop, subscriptions.REPEATABLE, state="creating", subscription_id=None)
+    age_key(shop, operations.KEY_LIFE, state="creating", subscription_id=None)
 
     assert alice.subscribe()["subscriptionId"] == first["subscriptionId"]
     assert len(shop.calls(*CREATE)) == 1
@@ -161,7 +162,7 @@ def test_using_a_key_again_does_not_make_it_younger(shop):
     shop.sandbox.fault(method="POST", path="^/v1/subscriptions$", status=500, times=99, when="before")
     alice.send("/create-subscription", lookupKey="premium_monthly")
     (lost,) = shop.rows(Checkout)
-    age_key(shop, subscriptions.REPEATABLE - 60)
+    age_key(shop, operations.KEY_LIFE - 60)
     alice.send("/create-subscription", lookupKey="premium_monthly")
     assert {call["idempotency_key"] for call in shop.calls(*CREATE)} == {lost["attempt"]}
     begun = shop.rows(Checkout)[0]["started_at"]
@@ -452,7 +453,7 @@ def test_a_time_out_is_told_and_repeated_safely(shop, mocker):
         plan = readings.find_plan(lookup_key="premium_monthly")
         assert plan
         with pytest.raises(billing.Unavailable):
-            subscriptions.subscribe(user, plan)
+            attempts.subscribe(user, plan)
     mocker.stopall()
 
     assert alice.subscribe()["intent"] == "payment"
