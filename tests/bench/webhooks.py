@@ -128,8 +128,8 @@ def prepare(own: dict[str, str], rows: int) -> None:
             for insert in (
                 "INSERT INTO customers (id, version, known_from, known_to) SELECT 'cus_' || i, 1, 0, 0 FROM n",
                 "INSERT INTO subscriptions (id, customer_id, status, created, currency, cancel_at_period_end, "
-                "version, known_from, known_to) "
-                "SELECT 'sub_' || i, 'cus_' || i, 'active', 0, 'usd', 0, 1, 0, 0 FROM n",
+                "discounted, version, known_from, known_to) "
+                "SELECT 'sub_' || i, 'cus_' || i, 'active', 0, 'usd', 0, 0, 1, 0, 0 FROM n",
                 "INSERT INTO subscription_items (id, subscription_id, price_id, product_id, current_period_start, "
                 "current_period_end) SELECT 'si_' || i, 'sub_' || i, 'price_1', 'prod_1', 0, 0 FROM n",
             ):
