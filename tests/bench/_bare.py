@@ -11,8 +11,8 @@ from flask import Flask, request
 
 SUBSCRIPTION = """
 INSERT INTO subscriptions (id, customer_id, status, created, currency, cancel_at_period_end, latest_invoice,
-                           version, known_from, known_to)
-VALUES (:id, :customer, :status, :created, :currency, :stops, :invoice, 1, :at, :at)
+                           discounted, version, known_from, known_to)
+VALUES (:id, :customer, :status, :created, :currency, :stops, :invoice, 0, 1, :at, :at)
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, cancel_at_period_end = excluded.cancel_at_period_end,
     latest_invoice = excluded.latest_invoice, version = version + 1, known_from = excluded.known_from,
     known_to = excluded.known_to
