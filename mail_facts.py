@@ -38,45 +38,31 @@ _PLAN = (
     Price.currency_options,
 )
 _STATUS = Subscription.status.label("subscription_status")
+_METHOD = sa.func.coalesce(Subscription.default_payment_method, Customer.default_payment_method).label("method")
+_NEW_PLAN = (
+    Product.name.label("plan"),
+    Price.unit_amount,
+    Price.currency_options,
+    Price.interval,
+    Price.interval_count,
+)
 
 
 def invoice_row(tx: sa.Connection, id: str) -> Row | None:
     """An invoice with the plan it is for, and whose."""
-    query = (
-        _with_plan(sa.select(*_PLAN, _STATUS, Invoice.__table__, BankOrder.since.label("ordered_at")))
-        .join(Invoice, Invoice.subscription_id == Subscription.id)
-        .outerjoin(BankOrder, BankOrder.invoice_id == Invoice.id)
-        .where(Invoice.id == id)
-    )
-    row = tx.execute(query).mappings().first()
+    row = tx.execute(INVOICE, {"id": id}).mappings().first()
     return {**row, "amount": money(row["amount_remaining"] or row["total"], row["currency"])} if row else None
 
 
 def subscription_row(tx: sa.Connection, id: str | None) -> Row | None:
     """A subscription with its plan, the method that it is charged to, and whose it is."""
-    method = sa.func.coalesce(Subscription.default_payment_method, Customer.default_payment_method).label("method")
-    query = _with_plan(sa.select(*_PLAN, method, Subscription.__table__)).where(Subscription.id == id)
-    row = tx.execute(query).mappings().first()
+    row = tx.execute(SUBSCRIPTION, {"id": id}).mappings().first()
     return dict(row) if row else None
 
 
 def planned_row(tx: sa.Connection, schedule_id: str) -> Row | None:
     """A change that is to come, with the plan and price that it changes to."""
-    price = (
-        Product.name.label("plan"),
-        Price.unit_amount,
-        Price.currency_options,
-        Price.interval,
-        Price.interval_count,
-    )
-    query = (
-        sa.select(SubscriptionSchedule.__table__, *price)
-        .join(Price, Price.id == SubscriptionSchedule.changes_to)
-        .join(Product, Product.id == Price.product_id)
-        .where(SubscriptionSchedule.id == schedule_id, SubscriptionSchedule.status == "active")
-        .where(SubscriptionSchedule.changes_at.is_not(None))
-    )
-    row = tx.execute(query).mappings().first()
+    row = tx.execute(PLANNED, {"id": schedule_id}).mappings().first()
     return dict(row) if row else None
 
 
@@ -90,6 +76,24 @@ def _with_plan(query: Any) -> Any:
         .outerjoin(Price, Price.id == SubscriptionItem.price_id)
         .where(User.active)
     )
+
+
+# Put together once: deliveries wait for them, and that takes longer than the query.
+_ID: Any = sa.bindparam("id")
+INVOICE = (
+    _with_plan(sa.select(*_PLAN, _STATUS, Invoice.__table__, BankOrder.since.label("ordered_at")))
+    .join(Invoice, Invoice.subscription_id == Subscription.id)
+    .outerjoin(BankOrder, BankOrder.invoice_id == Invoice.id)
+    .where(Invoice.id == _ID)
+)
+SUBSCRIPTION = _with_plan(sa.select(*_PLAN, _METHOD, Subscription.__table__)).where(Subscription.id == _ID)
+PLANNED = (
+    sa.select(SubscriptionSchedule.__table__, *_NEW_PLAN)
+    .join(Price, Price.id == SubscriptionSchedule.changes_to)
+    .join(Product, Product.id == Price.product_id)
+    .where(SubscriptionSchedule.id == _ID, SubscriptionSchedule.status == "active")
+    .where(SubscriptionSchedule.changes_at.is_not(None))
+)
 
 
 def words_of(row: Row) -> Row:

@@ -167,8 +167,10 @@ def renewal_ahead(tx: sa.Connection, event: Row) -> None:
 def ending_planned(tx: sa.Connection, event: Row) -> None:
     """It was cancelled and goes on for a while: in writing, whoever did it."""
     obj, before = event["data"]["object"], event["data"].get("previous_attributes") or {}
+    if not before.keys() & ENDING:
+        return
     subscription = subscription_row(tx, obj["id"])
-    if subscription is None or not is_ending(subscription) or not before.keys() & ENDING:
+    if subscription is None or not is_ending(subscription):
         return
     if _is_told_by_staff(tx, obj["id"], event["created"]):
         return
