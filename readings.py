@@ -141,6 +141,7 @@ class AccountView:
     customer_id: str | None
     currency: str | None  # fixed by the first invoice
     current: SubscriptionView | None
+    others: list[SubscriptionView]  # live ones besides, sold in Stripe's dashboard
     past: list[SubscriptionView]
     payment_method: dict[str, Any] | None
     invoices: list[dict[str, Any]]  # the newest
@@ -288,17 +289,17 @@ def account_view(user: User) -> AccountView:
     customer = customer_of(user.id)
     views = subscription_views(user.id)
     shown, more = invoices(user.id)
-    current = next((view for view in views if view.is_live), None)
-    if current is None and views and views[0].status == "incomplete":
-        current = views[0]
-    if current is not None:
-        current = replace(current, change=_planned_change(current.id))
+    first = next((view for view in views if view.is_live), None)
+    if first is None and views and views[0].status == "incomplete":
+        first = views[0]
+    current = replace(first, change=_planned_change(first.id)) if first else None
     return AccountView(
         email=user.email,
         customer_id=customer.id if customer else None,
         currency=customer.currency if customer else None,
         current=current,
-        past=[view for view in views if view is not current and not view.is_live and view.status != "incomplete"],
+        others=[view for view in views if view is not first and view.is_live],
+        past=[view for view in views if view is not first and not view.is_live and view.status != "incomplete"],
         payment_method=_payment_method(user.id, current, customer),
         invoices=shown,
         more_invoices=more,

@@ -42,6 +42,26 @@ def test_the_price_says_so_when_discounts_come_off_it(alice, shop):
         assert "$15.00 per month, before discounts" in alice.get(path).text
 
 
+def test_a_second_subscription_is_shown_and_can_be_cancelled(alice, shop):
+    """The shop sells one; somebody with Stripe's dashboard gave her another, and she pays for both."""
+    v1 = shop.sandbox.client.v1
+    [basic] = v1.prices.list({"lookup_keys": ["basic_monthly"]}).data
+    customer = v1.subscriptions.retrieve(alice.subscription).customer
+    method = v1.customers.payment_methods.list(customer).data[0].id
+    second = v1.subscriptions.create(
+        {"customer": customer, "items": [{"price": basic.id}], "default_payment_method": method}
+    )
+    shop.settle()
+
+    page = alice.get("/account").text
+    assert "$15.00 per month" in page
+    assert "$5.00 per month" in page
+    assert page.count('action="/cancel-subscription"') == 2
+    for id in (alice.subscription, second.id):
+        assert alice.send("/cancel-subscription", subscriptionId=id, atPeriodEnd=True).status_code == 200
+    assert alice.get("/account").text.count("Keep my subscription") == 2
+
+
 def test_without_a_subscription_the_page_points_to_the_plans(shop):
     """The empty state."""
     page = shop.member("bob@example.com").get("/account").text
