@@ -176,13 +176,17 @@ class History:
         asked: dict[str, Any] = {"retrieve": world.retrieve, "event": world.event, "ask": nobody, **pages}
         writes: dict[str, Any] = {"write": self.write, "write_together": self.write_alone}
         with mock.patch.multiple(billing, **asked), mock.patch.multiple(db, **writes):
-            self.begin()
-            for deed, n in plan.deeds:
-                self.act(deed, n)
-            world.failing = 0
-            self.deliver_the_rest()
-            if self.lost:
-                self.heal()
+            try:
+                self.begin()
+                for deed, n in plan.deeds:
+                    self.act(deed, n)
+                world.failing = 0
+                self.deliver_the_rest()
+                if self.lost:
+                    self.heal()
+            finally:  # who is under way when something is found to be wrong keeps a connection
+                for worker, _ in self.running:
+                    worker.throw(GreenletExit)
         self.compare()
 
     def begin(self) -> None:
