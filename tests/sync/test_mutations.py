@@ -196,4 +196,4 @@ def test_chance_finds_it_too(shop: Shop, monkeypatch: pytest.MonkeyPatch, mutati
     monkeypatch.setattr(*MUTATIONS[mutation])
 
     with pytest.raises((AssertionError, BaseExceptionGroup)):
-        play(shop, losses=False, examples=1_500)
+        play(shop, losses=False, examples=10_000)
