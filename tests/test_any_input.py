@@ -6,7 +6,7 @@ import copy
 import json
 import re
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -124,7 +124,7 @@ def send(senders: Senders, who: str, route: Route, variables: dict[str, Any], ho
     method, rule = route.rule.split(" ", 1)
     path = (route.path or rule).format(**senders.ids)
     if variables:
-        path = re.sub(r"<(?:[^>]*:)?(\w+)>", lambda match: str(variables[match[1]]), rule)
+        path = re.sub(r"<(?:[^>]*:)?(\w+)>", lambda match: quote(variables[match[1]], safe="/%"), rule)
     options: dict[str, Any] = {name: how[name] for name in ("data", "content_type") if name in how}
     if "json" in how:
         options = {"data": json.dumps(put_in(how["json"], senders.ids)), "content_type": "application/json"}
