@@ -181,8 +181,12 @@ def doctor_command(offline: bool, as_json: bool) -> None:
       flask doctor
       flask doctor --json | jq '.[] | select(.state == "wrong")'
     """
+    level = current_app.logger.level
     current_app.logger.setLevel(logging.ERROR)  # what Stripe refuses is a finding
-    found = doctor.examine(current_app.config.get(PROBLEMS, []), offline=offline)
+    try:
+        found = doctor.examine(current_app.config.get(PROBLEMS, []), offline=offline)
+    finally:
+        current_app.logger.setLevel(level)
     wrong = [finding for finding in found if finding.state == WRONG]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in found], indent=2))

@@ -120,7 +120,7 @@ def stocked(app, monkeypatch):
     with app.app_context():
         for sample in (objects.subscription(), objects.invoice(billing_reason="subscription_cycle")):
             sync.learn({}, billing.Answer(sample, NOW, 1, None))
-    app.logger.disabled = True
+    monkeypatch.setattr(app.logger, "disabled", True)
     app.config["PROPAGATE_EXCEPTIONS"] = True
     return app
 

@@ -63,6 +63,7 @@ def shop() -> Iterator[Shop]:
         sa.event.listen(db.engine(), "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
         db.migrations().upgrade()
     yield app
+    app.logger.disabled = False  # it is the same for all apps of a process
     with app.app_context():
         db.engine().dispose()
     shutil.rmtree(folder)
