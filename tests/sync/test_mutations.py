@@ -186,7 +186,6 @@ def test_a_detached_method_may_have_been_on_a_test_clock(shop: Shop) -> None:  #
         "greater or equal for greater",
         "no version check",
         "ledger first",
-        "call time cut off",
         "no max(Date, created)",
         "write without compare",
     ],
