@@ -147,8 +147,7 @@ def _decide_live(row: Checkout, subscription: Row) -> Attempt | None:
     if subscription["status"] in ("trialing", "active") and waits and not subscription["default_payment_method"]:
         return _attempt(subscription)
     if _is_dead(subscription):
-        noted = sync.note(sync.id_of(subscription["customer"]) or "")
-        sync.learn(noted, billing.cancel_subscription(subscription["id"]))
+        subscriptions.end_at_stripe(subscription["id"], sync.id_of(subscription["customer"]) or "")
         _move(row, state="closed")
         return None
     raise already_subscribed()
@@ -208,8 +207,7 @@ def _create(user_id: int, attempt: str, values: Row, customer: Customer, *, repe
         sync.learn(noted, answer)
     if not _execute(mine.values(state="open", subscription_id=answer.object["id"])):
         if _checkout_of(answer.object["id"]) is None:  # somebody gave this attempt up meanwhile
-            noted = sync.note(customer.id)
-            sync.learn(noted, billing.cancel_subscription(answer.object["id"]))
+            subscriptions.end_at_stripe(answer.object["id"], customer.id)
         return None
     return _attempt(answer.object)
 

@@ -27,7 +27,7 @@ import portal
 import refunds
 import staff_actions
 import staff_members
-import sync
+import subscriptions
 from cli_mail import mail_commands
 from cli_setup import backup_command, doctor_command, webhooks_commands
 from cli_sync import Told, events_commands, sync_command
@@ -157,11 +157,8 @@ def replay_waiting_invoices() -> None:
 def cancel_dead_subscriptions() -> None:
     """Alive at Stripe, though the first bank debit failed and nothing was ever paid: end them, once."""
     for subscription_id, customer_id in access.dead_subscriptions():
-        noted = sync.note(customer_id)
         try:
-            sync.learn(noted, billing.cancel_subscription(subscription_id))
-        except billing.Missing:
-            sync.ask("subscription", subscription_id, quick=False)
+            subscriptions.end_at_stripe(subscription_id, customer_id)
         except billing.Refused as error:  # the next one may fare better
             current_app.logger.error("the dead subscription %s was not ended: %s", subscription_id, error)
 

@@ -126,12 +126,17 @@ def end_now(subscription: Row, user: User) -> None:
     """End what runs, or waits for its first payment. What has ended since it was asked for is a success."""
     if subscription["status"] == "incomplete":
         refunds.end_unpaid(subscription, user)
-        return
-    noted = sync.note(sync.id_of(subscription["customer"]) or "")
+    else:
+        end_at_stripe(subscription["id"], sync.id_of(subscription["customer"]) or "")
+
+
+def end_at_stripe(subscription_id: str, customer_id: str) -> None:
+    """End a subscription and give nothing back. What has ended already is a success. Raises billing.BillingError."""
+    noted = sync.note(customer_id)
     try:
-        sync.learn(noted, billing.cancel_subscription(subscription["id"]))
+        sync.learn(noted, billing.cancel_subscription(subscription_id))
     except billing.Missing:
-        sync.ask("subscription", subscription["id"], quick=False)
+        sync.ask("subscription", subscription_id, quick=False)
 
 
 def resume(user: User, subscription_id: str, record: Record | None = None) -> Row:

@@ -126,8 +126,9 @@ def test_what_came_of_a_lost_customer_is_taken_up(alice, shop):
 # --- subscribing
 
 
-def test_a_subscription_whose_first_debit_never_arrived_makes_room_for_a_new_one(alice, shop, mocker):
-    """Active at Stripe, its first invoice void: it is ended, and can be bought again."""
+@pytest.mark.parametrize("ended_meanwhile", [False, True])
+def test_a_subscription_whose_first_debit_never_arrived_makes_room_for_a_new_one(alice, shop, mocker, ended_meanwhile):
+    """Active at Stripe, its first invoice void: it is ended, by us or by somebody faster, and can be bought again."""
     dead = alice.subscribe("basic_monthly")
     pay(shop.sandbox, dead["clientSecret"])
     shop.settle()
@@ -137,6 +138,8 @@ def test_a_subscription_whose_first_debit_never_arrived_makes_room_for_a_new_one
         answer = ask(id)
         if id != dead["subscriptionId"]:
             return answer
+        if ended_meanwhile:
+            shop.sandbox.client.v1.subscriptions.cancel(id)
         invoice = {**answer.object["latest_invoice"], "status": "void"}
         return dataclasses.replace(answer, object={**answer.object, "latest_invoice": invoice})
 
