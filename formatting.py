@@ -29,9 +29,10 @@ THREE_DECIMAL = {"bhd", "jod", "kwd", "omr", "tnd"}
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates their filters, and the locale for scripts that write money and dates, too."""
+    """Give the templates their filters, how often, and the locale for scripts that write money and dates, too."""
     for filter_ in (money, day, moment):
         app.add_template_filter(filter_)
+    app.add_template_global(every)
     app.add_template_global(lambda: str(locale()).replace("_", "-"), "locale_tag")
 
 
@@ -45,6 +46,11 @@ def decimals(currency: str) -> int:
 def money(amount: int, currency: str) -> str:
     """`amount` in the currency's smallest unit, written for the reader: 500, "usd" is $5.00."""
     return format_currency(Decimal(amount).scaleb(-decimals(currency)), currency.upper(), locale=locale())
+
+
+def every(interval: str, count: int | None) -> str:
+    """How often a price is due: "month", 1 is per month."""
+    return f"per {interval}" if (count or 1) == 1 else f"every {count} {interval}s"
 
 
 def day(instant: int | dt.datetime | None) -> str:

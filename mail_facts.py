@@ -9,7 +9,7 @@ from flask import current_app
 
 import clock
 import sync
-from formatting import day, money
+from formatting import day, every, money
 from models import (
     BankOrder,
     Customer,
@@ -102,13 +102,13 @@ def words_of(row: Row) -> Row:
 
 def price_text(subscription: Row) -> str | None:
     """What a period costs, as the account page tells it too; None for a price without a fixed amount."""
-    amount = (subscription["currency_options"] or {}).get(subscription["currency"], subscription["unit_amount"])
+    currency = subscription["currency"]
+    amount = Price.amount_in(currency, subscription["currency_options"], subscription["unit_amount"])
     if amount is None:
         return None
-    count = subscription["interval_count"] or 1
-    every = f"per {subscription['interval']}" if count == 1 else f"every {count} {subscription['interval']}s"
+    often = every(subscription["interval"], subscription["interval_count"])
     less = ", before discounts" if subscription["discounted"] else ""
-    return f"{money(amount * (subscription['quantity'] or 1), subscription['currency'])} {every}{less}"
+    return f"{money(amount * (subscription['quantity'] or 1), currency)} {often}{less}"
 
 
 def is_owed(invoice: Row) -> bool:

@@ -70,6 +70,11 @@ class Price(Mirrored, Base):
     interval_count: Mapped[int | None]
     currency_options: Mapped[dict[str, int]] = mapped_column(sa.JSON)
 
+    @staticmethod
+    def amount_in(currency: str, options: dict[str, int] | None, unit_amount: int | None) -> int | None:
+        """What a price costs in `currency`: its `unit_amount` is in its own, whatever is paid in."""
+        return (options or {}).get(currency, unit_amount)
+
 
 class Customer(Mirrored, Base):
     __tablename__ = "customers"

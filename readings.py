@@ -349,8 +349,7 @@ def _view(row: Any, decision: access.Decision) -> SubscriptionView:
         plan_name=row["name"] or "Subscription",
         product_key=row["key"],
         lookup_key=row["lookup_key"],
-        # An item's price tells the amount in the price's own currency, whatever the subscription is paid in.
-        amount=(row["currency_options"] or {}).get(row["currency"], row["unit_amount"]),
+        amount=Price.amount_in(row["currency"], row["currency_options"], row["unit_amount"]),
         currency=row["currency"],
         interval=row["interval"],
         interval_count=row["interval_count"] or 1,

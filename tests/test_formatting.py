@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from app import Shop
-from formatting import LOCALES, as_in_mails, day, locale, moment, money
+from formatting import LOCALES, as_in_mails, day, every, locale, moment, money
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,14 @@ from formatting import LOCALES, as_in_mails, day, locale, moment, money
 def test_money_is_written_for_the_reader(app: Shop, amount: int, currency: str, language: str, written: str) -> None:
     with app.test_request_context(headers={"Accept-Language": language}):
         assert money(amount, currency) == written
+
+
+@pytest.mark.parametrize(
+    ("interval", "count", "written"),
+    [("month", 1, "per month"), ("month", None, "per month"), ("month", 3, "every 3 months")],
+)
+def test_how_often_is_written_in_words(interval: str, count: int | None, written: str) -> None:
+    assert every(interval, count) == written
 
 
 def test_dates_are_utc(app: Shop) -> None:
