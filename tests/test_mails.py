@@ -182,19 +182,20 @@ def test_a_trial_that_ends_is_told_three_days_before(shop):
 
 
 def test_a_trial_without_a_payment_method_asks_for_one(shop):
-    """Nothing could be charged; and the price is that of all seats."""
+    """Nothing could be charged; and the price is that of all seats, in the currency that is paid."""
     bob = shop.member("bob@example.com")
     customer = bob.send("/create-customer").json()["customer"]["id"]
     v1 = shop.sandbox.client.v1
     price = v1.prices.list({"lookup_keys": ["premium_monthly"]}).data[0]
     items = [{"price": price.id, "quantity": 3}]
-    v1.subscriptions.create({"customer": customer, "items": items, "trial_period_days": 10})
+    v1.subscriptions.create({"customer": customer, "items": items, "currency": "aud", "trial_period_days": 10})
     shop.sandbox.advance(days=7, hours=1)
     shop.settle()
 
     text = read(shop, "trial_ending")
 
-    assert "From then on it costs $45.00 per month." in text
+    assert "From then on it costs A$69.00 per month." in text
+    assert "A$23.00 per month × 3" in bob.get("/account").text
     assert "save a payment method in your account" in text
 
 
