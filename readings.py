@@ -138,14 +138,18 @@ class AccountView:
     """A customer's account settings, as they and staff see it."""
 
     email: str
-    customer_id: str | None
-    currency: str | None  # fixed by the first invoice
+    customer: Customer | None  # None: Stripe does not know them yet
     current: SubscriptionView | None
     others: list[SubscriptionView]  # live ones besides, sold in Stripe's dashboard
     past: list[SubscriptionView]
     payment_method: dict[str, Any] | None
     invoices: list[dict[str, Any]]  # the newest
     more_invoices: bool
+
+    @property
+    def currency(self) -> str | None:
+        """Fixed by the first invoice."""
+        return self.customer.currency if self.customer else None
 
     @property
     def banner(self) -> dict[str, str] | None:
@@ -295,8 +299,7 @@ def account_view(user: User) -> AccountView:
     current = replace(first, change=_planned_change(first.id)) if first else None
     return AccountView(
         email=user.email,
-        customer_id=customer.id if customer else None,
-        currency=customer.currency if customer else None,
+        customer=customer,
         current=current,
         others=[view for view in views if view is not first and view.is_live],
         past=[view for view in views if view is not first and not view.is_live and view.status != "incomplete"],

@@ -52,13 +52,12 @@ def customer(user_id: int) -> str:
     shown = argument("show")
     shown = shown if shown in staff_readings.SHOWN else ""
     account = readings.account_view(user)
-    at_stripe = readings.customer_of(user_id)
     return render_template(
         "staff/customer.html",
         person=user,
         account=account,
-        customer=at_stripe,
-        tax_id=personal.tax_id_of(at_stripe.id if at_stripe else None),
+        customer=account.customer,
+        tax_id=personal.tax_id_of(account.customer.id if account.customer else None),
         subscriptions=endable(user_id, account.current),
         access=staff_readings.access_of(user_id),
         history=staff_readings.history(user_id, shown, page()),
