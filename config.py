@@ -6,7 +6,6 @@ All that is missing or wrong is reported at once, each with its remedy; secrets 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -317,7 +316,3 @@ def from_environment() -> dict[str, str]:
         merged |= {name: value for name, value in dotenv_values(file).items() if value}
     # `flask` has put .env's empty lines into the environment, and they must not hide what `make run` wrote.
     return merged | {name: value for name, value in os.environ.items() if value}
-
-
-def make_secret() -> str:
-    return secrets.token_hex(32)

@@ -151,10 +151,6 @@ class AccountView:
         """Fixed by the first invoice."""
         return self.customer.currency if self.customer else None
 
-    @property
-    def banner(self) -> dict[str, str] | None:
-        return None
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The catalogue
