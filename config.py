@@ -242,7 +242,7 @@ SETTINGS = (
     Setting("LIMIT_RESET_ACCOUNT", "5 per 1 hour", rate, "Password resets for one account."),
     Setting("LIMIT_PAY_ACCOUNT", "20 per 1 hour", rate, "Payment attempts of one account."),
     Setting("LIMIT_PAY_ADDRESS", "60 per 1 hour", rate, "Payment attempts from one network address."),
-    Setting("LIMIT_ASK_ACCOUNT", "120 per 10 minutes", rate, "Requests of one account that make us ask Stripe."),
+    Setting("LIMIT_ASK_ACCOUNT", "120 per 10 minutes", rate, "Questions to Stripe, and data copies, of one account."),
     Setting("LOG_LEVEL", "INFO", log_level, "DEBUG, INFO, WARNING or ERROR."),
 )
 

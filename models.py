@@ -258,7 +258,8 @@ class Operation(Base):
     note: Mapped[str | None] = mapped_column(sa.Text)
 
 
-UNFINISHED = "state IN ('failed', 'foreign')"
+UNFINISHED = ("failed", "foreign")
+IS_UNFINISHED = f"state IN {UNFINISHED}"  # Python writes a tuple of words as SQL does
 
 
 class WebhookEvent(Base):
@@ -270,8 +271,8 @@ class WebhookEvent(Base):
             "ix_webhook_events_unfinished",
             "state",
             "received_at",
-            sqlite_where=sa.text(UNFINISHED),
-            postgresql_where=sa.text(UNFINISHED),
+            sqlite_where=sa.text(IS_UNFINISHED),
+            postgresql_where=sa.text(IS_UNFINISHED),
         ),
     )
 
@@ -290,7 +291,7 @@ class WebhookEvent(Base):
     @classmethod
     def is_unfinished(cls) -> sa.TextClause:
         """The condition of the index word for word: only then does SQLite think of it."""
-        return sa.text(f"{cls.__tablename__}.{UNFINISHED}")
+        return sa.text(f"{cls.__tablename__}.{IS_UNFINISHED}")
 
 
 class SyncRun(Base):

@@ -11,7 +11,17 @@ import sqlalchemy as sa
 import access
 import db
 import readings
-from models import Customer, Invoice, Product, StaffAction, Subscription, SubscriptionItem, User, WebhookEvent
+from models import (
+    UNFINISHED,
+    Customer,
+    Invoice,
+    Product,
+    StaffAction,
+    Subscription,
+    SubscriptionItem,
+    User,
+    WebhookEvent,
+)
 
 PAGE = 25
 Row = dict[str, Any]
@@ -176,7 +186,6 @@ def actions(page: int) -> Page:
 # The ledger
 
 
-UNFINISHED = ("failed", "foreign")
 STATES = (*UNFINISHED, "done", "ignored")
 
 
@@ -204,4 +213,4 @@ def event_counts() -> dict[str, int]:
     )
     counts = {row[0]: row[1] for row in db.session.execute(unfinished)}
     total = db.session.scalar(sa.select(sa.func.count()).select_from(WebhookEvent)) or 0
-    return {"failed": 0, "foreign": 0, **counts, "all": total}
+    return {**dict.fromkeys(UNFINISHED, 0), **counts, "all": total}

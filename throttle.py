@@ -29,7 +29,10 @@ def limit_payments(view: View) -> View:
 
 
 def limit_questions(view: View) -> View:
-    """Count this view's requests among those that make us ask Stripe, which takes only so many from a shop."""
+    """Count this view's requests among those that cost much: a question to Stripe, or a walk through our tables.
+
+    Stripe takes only so many questions from a shop.
+    """
     cast(Any, view).is_question = True
     return view
 
