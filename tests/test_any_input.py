@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import staff_members
 from models import Customer, Invoice, SetupIntent, Subscription, User, WebhookEvent
+from tests.chance import many
 from tests.conftest import PASSWORD, Browser
 from tests.shop import RunningShop, pay
 from tests.test_url_map import CHANGE, ROUTES, SUBSCRIPTION, Route, filled
@@ -175,14 +176,7 @@ def judge(senders: Senders, who: str, route: Route, answer: Any) -> None:
 def fuzz(shop: RunningShop, examples: int) -> None:
     senders = Senders(shop)
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate, Phase.shrink),
-    )
+    @many(examples)
     @given(request=requests_to_send(), who=st.sampled_from((ALICE, STAFF, STRANGER)))
     def never_fails(request: Any, who: str) -> None:
         judge(senders, who, request[0], send(senders, who, *request))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import stripe
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import billing
@@ -19,6 +19,7 @@ import ledger
 import sync
 from models import Customer, Product, User, WebhookEvent
 from tests import stripe_objects as objects
+from tests.chance import many
 from webhooks import HANDLERS
 
 SECRET = "whsec_tests"
@@ -133,16 +134,7 @@ def fuzz(app: Any, examples: int) -> None:
             tables = (Customer, Product, WebhookEvent)
             return [db.session.execute(sa.select(table.__table__)).all() for table in tables]
 
-    chance = settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate, Phase.shrink),
-    )
-
-    @chance
+    @many(examples)
     @given(body=bodies, header=headers)
     def unsigned(body: bytes, header: str) -> None:
         before = rows()
@@ -152,7 +144,7 @@ def fuzz(app: Any, examples: int) -> None:
         assert answer.status_code == 400
         assert rows() == before
 
-    @chance
+    @many(examples)
     @given(body=bodies)
     def signed(body: bytes) -> None:
         text = body.decode("utf-8", "replace")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import db
 from app import Shop, create_app
+from tests.chance import many
 from tests.conftest import SETTINGS
 from tests.sync.histories import KINDS, History
 
@@ -69,20 +70,8 @@ def shop() -> Iterator[Shop]:
     shutil.rmtree(folder)
 
 
-def many(examples: int, *, new: bool = False) -> settings:
-    """So many examples: the same ones each time, or new ones."""
-    return settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        derandomize=not new,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate,),
-    )
-
-
 def play(shop: Shop, *, losses: bool, examples: int, new: bool = False) -> None:
-    @many(examples, new=new)
+    @many(examples, new=new, shrink=False)
     @given(plan=plans(losses=losses))
     def history(plan: Plan) -> None:
         History(shop, plan).play()
