@@ -88,6 +88,11 @@ def missing(param: str) -> StripeError:
     return StripeError(f"Missing required param: {param}.", code="parameter_missing", param=param)
 
 
+def too_small(least: int, param: str) -> StripeError:
+    text = f"This value must be greater than or equal to {least}."
+    return StripeError(text, code="parameter_invalid_integer", param=param)
+
+
 def not_built(what: str) -> StripeError:
     """Stripe can do this and the sandbox can't yet: said plainly rather than passed over."""
     return StripeError(f"The sandbox does not do this yet, though Stripe does: {what}.", code="sandbox_not_built")

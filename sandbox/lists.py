@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sandbox.errors import StripeError, no_such
+from sandbox.errors import StripeError, no_such, too_small
 from sandbox.store import COLUMNS, Document
 from sandbox.world import World
 
@@ -27,9 +27,10 @@ class Page:
 
 def limit(params: dict[str, Any]) -> int:
     asked = params.get("limit", 10)
-    if not 1 <= asked <= 100:
-        bound = "less than or equal to 100" if asked > 100 else "greater than or equal to 1"
-        text = f"This value must be {bound}."
+    if asked < 1:
+        raise too_small(1, "limit")
+    if asked > 100:
+        text = "This value must be less than or equal to 100."
         raise StripeError(text, code="parameter_invalid_integer", param="limit")
     return int(asked)
 

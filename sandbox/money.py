@@ -28,6 +28,13 @@ def currency(code: str, param: str = "currency") -> str:
     return code.lower()
 
 
+def check_most(amount: int | Decimal, code: str, param: str) -> None:
+    """Raises Stripe's error for more than can be charged."""
+    if amount > MOST:
+        text = f"Amount must be no more than {shown(MOST, code)}"
+        raise StripeError(text, code="amount_too_large", param=param)
+
+
 def rounded(amount: Decimal) -> int:
     """To the smallest unit; the only place that decides about ties (half up, away from zero)."""
     return int(amount.quantize(Decimal(1), ROUND_HALF_UP))

@@ -56,18 +56,19 @@ def parse(query: str, fields: dict[str, type]) -> Callable[[dict[str, Any]], boo
 
     fields: what can be searched for, with its kind: str, int, bool, dict (metadata).
     """
+    unreadable = _refused(f"We were unable to parse your search query: {query!r}.")
     clauses, joins, rest = [], set(), query
     while True:
         match = _CLAUSE.match(rest)
         if not match:
-            raise _refused(f"We were unable to parse your search query: {query!r}.")
+            raise unreadable
         clauses.append(_checked(match, fields))
         rest = rest[match.end() :]
         if not rest.strip():
             break
         join = _JOIN.match(rest)
         if not join:
-            raise _refused(f"We were unable to parse your search query: {query!r}.")
+            raise unreadable
         joins.add(join[1].upper())
         rest = rest[join.end() :]
     if len(joins) > 1:

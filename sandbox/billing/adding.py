@@ -73,11 +73,7 @@ def _priced(world: World, wish: dict[str, Any], currency: str, where: str) -> di
     if unit is None and wish.get("amount") is None:
         raise missing(_named(where, "amount"))
     amount = Decimal(wish["amount"] if unit is None else unit)
-    if abs(amount) > money.MOST:
-        text = f"Amount must be no more than {money.shown(money.MOST, currency)}"
-        raise StripeError(
-            text, code="amount_too_large", param=_named(where, "amount" if unit is None else "unit_amount_decimal")
-        )
+    money.check_most(abs(amount), currency, _named(where, "amount" if unit is None else "unit_amount_decimal"))
     product = products.create(world, {"name": wish.get("description") or "Invoice item", "active": False})
     hidden = {"active": False, "currency": currency, "product": product["id"], "unit_amount_decimal": abs(amount)}
     price = prices.create(world, hidden)

@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox.billing import discounting, periods, reckoning, waiting
 from sandbox.billing.lines import Line
-from sandbox.errors import StripeError
+from sandbox.errors import StripeError, too_small
 from sandbox.params import merge_metadata
 from sandbox.resources import payment_methods, tax_ids, tax_rates
 from sandbox.store import Document
@@ -89,8 +89,7 @@ def settings(world: World, params: dict[str, Any], customer: Document, invoice: 
     """What a request asks of an invoice that is made or edited by hand, checked."""
     found: dict[str, Any] = {name: params[name] for name in PLAIN if name in params}
     if (params.get("days_until_due") or 0) < 0:
-        text = "This value must be greater than or equal to 0."
-        raise StripeError(text, code="parameter_invalid_integer", param="days_until_due")
+        raise too_small(0, "days_until_due")
     if len(params.get("custom_fields") or []) > MOST_FIELDS:
         text = f"You can add up to {MOST_FIELDS} custom fields to an invoice."
         raise StripeError(text, param="custom_fields")

@@ -27,8 +27,7 @@ def plan_end(world: World, subscription: Document, params: dict[str, Any]) -> No
     at = _end(world, subscription, params)
     if at is not None:
         periods.checked(at, "cancel_at")
-    if at is not None and at <= now:
-        raise StripeError("Invalid timestamp: must be an integer Unix timestamp in the future", param="cancel_at")
+        periods.check_future(at, now, "cancel_at")
     if subscription["schedule"] and (at is not None or subscription["cancel_at"] is not None):
         param = "cancel_at" if "cancel_at" in params else "cancel_at_period_end"
         raise StripeError(SCHEDULED.format(subscription["schedule"]), param=param)

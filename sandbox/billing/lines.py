@@ -5,6 +5,7 @@ from typing import Any
 
 from sandbox import money
 from sandbox.billing import periods, pricing, usage
+from sandbox.resources import prices
 from sandbox.store import Document
 from sandbox.world import World
 
@@ -39,7 +40,7 @@ def for_no_usage(world: World, subscription: Document, item: Document) -> list[L
 
 
 def is_metered(world: World, item: Document) -> bool:
-    return bool(world.get("price", item["price"])["recurring"]["usage_type"] == "metered")
+    return prices.is_metered(world.get("price", item["price"]))
 
 
 def for_trial(world: World, subscription: Document, item: Document) -> list[Line]:
@@ -88,11 +89,9 @@ def proration(
 def natural_period(world: World, subscription: Document, item: Document, at: int) -> tuple[int, int]:
     """The whole period, counted from the anchor, that holds an instant: what the price is for."""
     recurring = world.get("price", item["price"])["recurring"]
-    anchor, day = (
-        subscription["billing_cycle_anchor"],
-        (subscription["billing_cycle_anchor_config"] or {}).get("day_of_month"),
-    )
-    return periods.around(anchor, recurring["interval"], recurring["interval_count"], at, day)
+    day = (subscription["billing_cycle_anchor_config"] or {}).get("day_of_month")
+    anchor, interval, count = subscription["billing_cycle_anchor"], recurring["interval"], recurring["interval_count"]
+    return periods.around(anchor, interval, count, at, day)
 
 
 def net(line: Line) -> int:

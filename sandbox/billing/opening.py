@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox.billing import discounting, ending, lines, periods, reckoning
-from sandbox.errors import StripeError, missing
+from sandbox.errors import StripeError, missing, too_small
 from sandbox.params import merge_metadata
 from sandbox.resources import payment_methods, tax_rates
 from sandbox.resources.subscription_items import checked_items, create_items, set_extras
@@ -12,7 +12,6 @@ from sandbox.world import World
 
 MOST_BACKDATED = 10 * 366 * periods.DAY  # seconds
 LONGEST_TRIAL = 730  # days
-NOT_FUTURE = "Invalid timestamp: must be an integer Unix timestamp in the future"
 
 
 def make(world: World, params: dict[str, Any]) -> Document:
@@ -95,8 +94,7 @@ def end_of_trial(world: World, params: dict[str, Any], items: list[dict[str, Any
 
 
 def check_trial_end(end: int, now: int) -> None:
-    if end <= now:
-        raise StripeError(NOT_FUTURE, param="trial_end")
+    periods.check_future(end, now, "trial_end")
     if end > now + LONGEST_TRIAL * periods.DAY:
         raise StripeError("Invalid timestamp: can be no more than two years in the future", param="trial_end")
 
@@ -146,8 +144,7 @@ def collection(params: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
         text = "You can only set `days_until_due` if `collection_method` is `send_invoice`."
         raise StripeError(text, param="days_until_due")
     if days is not None and days < 0:
-        text = "This value must be greater than or equal to 0."
-        raise StripeError(text, code="parameter_invalid_integer", param="days_until_due")
+        raise too_small(0, "days_until_due")
     return {"collection_method": method, "days_until_due": days}
 
 
@@ -176,8 +173,7 @@ def _anchor(world: World, params: dict[str, Any], items: list[dict[str, Any]], n
     if anchor is None:
         return None
     latest = params.get("trial_end") or periods.next_end(now, recurring["interval"], recurring["interval_count"], now)
-    if anchor <= now:
-        raise StripeError(NOT_FUTURE, param="billing_cycle_anchor")
+    periods.check_future(anchor, now, "billing_cycle_anchor")
     if isinstance(latest, int) and anchor > latest:
         text = f"billing_cycle_anchor cannot be later than next natural billing date ({latest}) for plan"
         raise StripeError(text, param="billing_cycle_anchor")

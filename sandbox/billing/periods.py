@@ -18,6 +18,12 @@ def checked(at: int, param: str, *, after: int = 0) -> int:
     return at
 
 
+def check_future(at: int, now: int, param: str) -> None:
+    """Raises Stripe's error for an instant that is over."""
+    if at <= now:
+        raise StripeError("Invalid timestamp: must be an integer Unix timestamp in the future", param=param)
+
+
 def after(anchor: int, interval: str, count: int, periods: int, day: int | None = None) -> int:
     """The instant that lies so many periods of `count` intervals after the anchor (before it, if negative).
 

@@ -41,9 +41,8 @@ def _checked(world: World, wish: dict[str, Any], where: str) -> Line:
         if not price["active"]:
             text = "The price specified is inactive. This field only accepts active prices."
             raise StripeError(text, param=f"{where}[price]")
-    metered = price["recurring"] and price["recurring"]["usage_type"] == "metered"
     quantity = subscription_items.checked_quantity(price, wish.get("quantity"), f"{where}[quantity]")
-    amount = 0 if metered else money.rounded(pricing.amount(price, quantity, price["currency"]))
+    amount = 0 if prices.is_metered(price) else money.rounded(pricing.amount(price, quantity, price["currency"]))
     return {"id": world.new_id("li"), "amount": amount, "price": price["id"], "quantity": quantity}
 
 
@@ -139,8 +138,7 @@ def _contents(world: World, quote: Document) -> dict[str, Any]:
 
 
 def _item(world: World, line: Line) -> dict[str, Any]:
-    recurring = world.get("price", line["price"])["recurring"]
-    metered = recurring and recurring["usage_type"] == "metered"
+    metered = prices.is_metered(world.get("price", line["price"]))
     return {"price": line["price"]} | ({} if metered else {"quantity": line["quantity"]})
 
 

@@ -14,7 +14,7 @@ from stripe.params import (
 
 from sandbox import lists, money
 from sandbox.billing import discounting
-from sandbox.errors import StripeError, missing, not_built
+from sandbox.errors import StripeError, missing, not_built, too_small
 from sandbox.params import merge_metadata
 from sandbox.routes import route
 from sandbox.store import Document
@@ -152,8 +152,7 @@ def _worth(params: dict[str, Any]) -> dict[str, Any]:
             raise StripeError(text, code="parameter_invalid_integer", param="percent_off")
         return {"amount_off": None, "currency": None, "currency_options": {}, "percent_off": float(percent)}
     if amount <= 0:
-        text = "This value must be greater than or equal to 1."
-        raise StripeError(text, code="parameter_invalid_integer", param="amount_off")
+        raise too_small(1, "amount_off")
     if not params.get("currency"):
         raise missing("currency")
     currency = money.currency(params["currency"])

@@ -14,7 +14,7 @@ from stripe.params import (
 )
 
 from sandbox import lists
-from sandbox.errors import StripeError
+from sandbox.errors import StripeError, too_small
 from sandbox.params import merge_metadata
 from sandbox.resources import customer_balance_transactions as balance
 from sandbox.routes import route
@@ -202,8 +202,7 @@ def _fields(params: dict[str, Any]) -> dict[str, Any]:
     if found.get("email") and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@localhost", found["email"]):
         raise StripeError(f"Invalid email address: {found['email']}", code="email_invalid", param="email")
     if found.get("next_invoice_sequence", 1) < 1:
-        text = "This value must be greater than or equal to 1."
-        raise StripeError(text, code="parameter_invalid_integer", param="next_invoice_sequence")
+        raise too_small(1, "next_invoice_sequence")
     if "address" in found:
         found["address"] = address(found["address"])
     if "shipping" in found:

@@ -283,9 +283,7 @@ def _amount(amount: int, currency: str) -> int:
         )
         code = "parameter_invalid_integer" if amount < 1 else "amount_too_small"
         raise StripeError(text, code=code, param="amount")
-    if amount > money.MOST:
-        text = f"Amount must be no more than {money.shown(money.MOST, currency)}"
-        raise StripeError(text, code="amount_too_large", param="amount")
+    money.check_most(amount, currency, "amount")
     return amount
 
 

@@ -160,6 +160,11 @@ def unit_amount_in(price: Document, currency: str) -> Decimal | None:
     return Decimal(amounts["unit_amount_decimal"]) if amounts and amounts["unit_amount_decimal"] else None
 
 
+def is_metered(price: Document) -> bool:
+    """Whether usage is charged, when a period is over, instead of a quantity."""
+    return bool(price["recurring"] and price["recurring"]["usage_type"] == "metered")
+
+
 def format_plan(price: Document) -> dict[str, Any]:
     """The older form of a recurring price, which is still sent beside it."""
     return {

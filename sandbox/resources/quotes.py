@@ -16,7 +16,7 @@ from stripe.params import (
 )
 
 from sandbox import lists, quote_paper
-from sandbox.billing import opening, quoting
+from sandbox.billing import opening, periods, quoting
 from sandbox.errors import StripeError, missing, not_built
 from sandbox.jobs import job
 from sandbox.params import merge_metadata
@@ -104,7 +104,7 @@ def finalize(world: World, params: dict[str, Any], id: str) -> Document:
         raise missing("line_items")
     now = world.now(quote["customer"])
     quote["expires_at"] = params.get("expires_at", quote["expires_at"])
-    _check_expiry(quote["expires_at"], now)
+    periods.check_future(quote["expires_at"], now, "expires_at")
     customer = world.get("customer", quote["customer"])
     if quote["series"] is None:
         earlier = "customer = ? AND json_extract(document, '$.revision') = 1 AND status <> 'draft'"
@@ -241,16 +241,11 @@ def _set(world: World, quote: Document, params: dict[str, Any]) -> None:
         customer = world.get("customer", quote["customer"]) if quote["customer"] else None
         quote["lines"] = quoting.checked_lines(world, wishes, customer)
     if "expires_at" in params:
-        _check_expiry(quote["expires_at"], world.now(quote["customer"]))
+        periods.check_future(quote["expires_at"], world.now(quote["customer"]), "expires_at")
     if quote["collection_method"] == "send_invoice" and quote["days_until_due"] is None:
         raise missing("invoice_settings[days_until_due]")
     quote["currency"] = world.get("price", quote["lines"][0]["price"])["currency"] if quote["lines"] else None
     world.save(quote)
-
-
-def _check_expiry(at: int, now: int) -> None:
-    if at <= now:
-        raise StripeError("Invalid timestamp: must be an integer Unix timestamp in the future", param="expires_at")
 
 
 def _check_status(quote: Document, verb: str, *allowed: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from stripe.params import RefundCreateParams, RefundListParams, RefundRetrieveParams, RefundUpdateParams
 
 from sandbox import lists, methods, money
-from sandbox.errors import StripeError, missing
+from sandbox.errors import StripeError, missing, too_small
 from sandbox.jobs import job
 from sandbox.params import merge_metadata
 from sandbox.routes import route
@@ -136,8 +136,7 @@ def _amount(world: World, charge: Document, wanted: int | None) -> int:
     if wanted is None:
         return left
     if wanted < 1:
-        text = "This value must be greater than or equal to 1."
-        raise StripeError(text, code="parameter_invalid_integer", param="amount")
+        raise too_small(1, "amount")
     if wanted > left:
         amounts = money.shown(wanted, charge["currency"]), money.shown(left, charge["currency"])
         raise StripeError(

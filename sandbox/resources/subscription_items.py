@@ -1,6 +1,7 @@
 """/v1/subscription_items"""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from stripe.params import (
@@ -13,7 +14,7 @@ from stripe.params import (
 
 from sandbox import lists, money
 from sandbox.billing import discounting, pricing
-from sandbox.errors import StripeError, missing
+from sandbox.errors import StripeError, missing, too_small
 from sandbox.params import merge_metadata
 from sandbox.resources import prices, tax_rates
 from sandbox.routes import route
@@ -83,7 +84,7 @@ def list_subscription_items(world: World, params: dict[str, Any]) -> lists.Page:
 @formats("subscription_item")
 def format_subscription_item(world: World, item: Document) -> dict[str, Any]:
     price = world.get("price", item["price"])
-    counted = price["recurring"]["usage_type"] == "metered"
+    metered = prices.is_metered(price)
     return {
         "id": item["id"],
         "object": "subscription_item",
@@ -96,7 +97,7 @@ def format_subscription_item(world: World, item: Document) -> dict[str, Any]:
         "metadata": item["metadata"],
         "plan": prices.format_plan(price),
         "price": world.wire(price),
-        **({} if counted else {"quantity": item["quantity"]}),
+        **({} if metered else {"quantity": item["quantity"]}),
         "subscription": item["subscription"],
         "tax_rates": tax_rates.wires(world, item["tax_rates"]),
     }
@@ -159,12 +160,11 @@ def checked_quantity(price: Document, quantity: int | None, param: str) -> int:
     """How many were asked for: 1 unless told. Raises Stripe's error for less than none, and for any of metered ones."""
     if quantity is None:
         return 1
-    if price["recurring"] and price["recurring"]["usage_type"] == "metered":
+    if prices.is_metered(price):
         text = "You cannot set the quantity of a metered price: it is what was used."
         raise StripeError(text, param=param)
     if quantity < 0:
-        text = "This value must be greater than or equal to 0."
-        raise StripeError(text, code="parameter_invalid_integer", param=param)
+        raise too_small(0, param)
     return quantity
 
 
@@ -190,10 +190,9 @@ def check_together(world: World, items: Sequence[dict[str, Any]], currency: str,
 def _check_amount(world: World, items: Sequence[dict[str, Any]], currency: str) -> None:
     """Raises Stripe's error for more than can be charged."""
     priced = [(world.get("price", item["price"]), item["quantity"]) for item in items]
-    counted = [one for one in priced if one[0]["recurring"]["usage_type"] != "metered"]
-    if sum(pricing.amount(price, quantity, currency) for price, quantity in counted) > money.MOST:
-        text = f"Amount must be no more than {money.shown(money.MOST, currency)}"
-        raise StripeError(text, code="amount_too_large", param="items")
+    counted = [one for one in priced if not prices.is_metered(one[0])]
+    whole = sum((pricing.amount(price, quantity, currency) for price, quantity in counted), Decimal(0))
+    money.check_most(whole, currency, "items")
 
 
 def check_currency(price: Document, currency: str, where: str) -> None:
