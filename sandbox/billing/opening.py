@@ -104,13 +104,7 @@ def own_method(world: World, params: dict[str, Any], customer: Document) -> str 
     id = params.get("default_payment_method")
     if not id:
         return None
-    method = world.get("payment_method", id, "default_payment_method")
-    if method["customer"] != customer["id"]:
-        text = (
-            f"The customer does not have a payment method with the ID {id}. "
-            "The payment method must be attached to the customer."
-        )
-        raise StripeError(text, code="resource_missing", param="default_payment_method")
+    payment_methods.check_attached(world, id, customer, "default_payment_method")
     return str(payment_methods.usable(world, id, customer["id"])["id"])
 
 

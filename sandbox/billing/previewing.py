@@ -107,9 +107,7 @@ def _of_existing(world: World, subscription: Document, params: dict[str, Any]) -
 
 def _change(world: World, subscription: Document, details: dict[str, Any]) -> Bill:
     if details.get("resume_at") == "now" and subscription["status"] == "paused":
-        anew = (details.get("billing_cycle_anchor") or {}).get("type", "now") == "now"
-        begin = resuming.begin_anew if anew else resuming.go_on
-        return begin(world, subscription, details)
+        return resuming.carry_out(world, subscription, details)
     bill = changing.carry_out(world, subscription, details)
     ending.plan_end(world, subscription, details)
     bill.add(ending.fit_periods(world, subscription, details))

@@ -19,10 +19,7 @@ def resume(world: World, subscription: Document, params: dict[str, Any]) -> None
         raise StripeError(text)
     _withdraw(world, subscription)
     before, old = world.wire(subscription), pending.snapshot(world, subscription)
-    wish: dict[str, Any] = {name: params[name] for name in ("proration_behavior", "proration_date") if name in params}
-    anew = (params.get("billing_cycle_anchor") or {}).get("type", "now") == "now"
-    bill = (begin_anew if anew else go_on)(world, subscription, wish)
-    invoice = changing.draft(world, subscription, bill)
+    invoice = changing.draft(world, subscription, carry_out(world, subscription, params))
     new = pending.snapshot(world, subscription)
     if invoice and invoicing.amount_due(invoice) and params.get("payment_behavior") == "resume_on_payment_success":
         pending.restore(world, old, new)
@@ -95,7 +92,13 @@ def _resumed(world: World, subscription: Document, before: dict[str, Any]) -> No
     world.emit("customer.subscription.resumed", subscription)
 
 
-def begin_anew(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
+def carry_out(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
+    """Let it run again as asked, and say what that is to cost. Tells and charges nothing."""
+    anew = (params.get("billing_cycle_anchor") or {}).get("type", "now") == "now"
+    return _begin_anew(world, subscription) if anew else _go_on(world, subscription, params)
+
+
+def _begin_anew(world: World, subscription: Document) -> Bill:
     """New periods begin now, charged in full."""
     changing.set_anchor(subscription, world.now(subscription["customer"]))
     subscription["status"] = "active"
@@ -103,7 +106,7 @@ def begin_anew(world: World, subscription: Document, params: dict[str, Any]) -> 
     return Bill(charges=charges, at_once=True, reason="subscription_cycle")
 
 
-def go_on(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
+def _go_on(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
     """The period that would be running had there been no pause goes on, for the rest of it charged as asked."""
     now, made = world.now(subscription["customer"]), []
     behaviour = params.get("proration_behavior", "create_prorations")

@@ -211,16 +211,10 @@ def _fields(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own_method(world: World, customer: Document, id: str | None) -> str | None:
-    """Raises Stripe's error for a method that is not attached to the customer."""
-    if id is None:
-        return None
-    method = world.get("payment_method", id, "invoice_settings[default_payment_method]")
-    if method["customer"] != customer["id"]:
-        text = (
-            f"The customer does not have a payment method with the ID {id}. "
-            "The payment method must be attached to the customer."
-        )
-        raise StripeError(text, code="resource_missing", param="invoice_settings[default_payment_method]")
+    from sandbox.resources import payment_methods
+
+    if id is not None:
+        payment_methods.check_attached(world, id, customer, "invoice_settings[default_payment_method]")
     return id
 
 

@@ -157,6 +157,16 @@ def usable(world: World, id: str, customer: str | None, param: str = "payment_me
     return method
 
 
+def check_attached(world: World, id: str, customer: Document, param: str) -> None:
+    """Raises Stripe's error for a method that is not the customer's."""
+    if world.get("payment_method", id, param)["customer"] != customer["id"]:
+        text = (
+            f"The customer does not have a payment method with the ID {id}. "
+            "The payment method must be attached to the customer."
+        )
+        raise StripeError(text, code="resource_missing", param=param)
+
+
 def from_token(world: World, token: str) -> Document:
     if token in cards.BY_TOKEN:
         return _create(world, "card", methods.card.from_token(world, cards.BY_TOKEN[token]), {})
