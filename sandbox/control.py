@@ -5,12 +5,12 @@ import random
 import re
 from typing import Any, NoReturn
 
-from flask import Blueprint, Response, abort, current_app, jsonify, request
+from flask import Blueprint, Response, abort, jsonify, request
 
 from sandbox import cards, events
 from sandbox.billing import dunning
 from sandbox.ids import random_text
-from sandbox.server import Sandbox
+from sandbox.server import comes_from_elsewhere, running
 from sandbox.store import LAST_ROW
 from sandbox.world import Caller
 
@@ -19,15 +19,10 @@ LONGEST_ROLL = 24 * 3600  # seconds
 YEARS = range(2000, 2100)  # in which a card may expire
 
 
-def _sandbox() -> Sandbox:
-    sandbox: Sandbox = current_app.extensions["sandbox"]
-    return sandbox
-
-
 @control.before_request
 def refuse_other_sites() -> None:
     """A page in the user's browser must not be able to reset or disturb the sandbox."""
-    if request.origin and request.origin.partition("://")[2] != request.host:
+    if comes_from_elsewhere():
         _refuse("this is not for web pages", 403)
 
 
@@ -45,19 +40,19 @@ def _refuse(why: str, status: int = 400) -> NoReturn:
 @control.post("/reset")
 def reset() -> Response:
     """An empty world with a new account; the signing secret stays."""
-    _sandbox().reset()
+    running().reset()
     return clock()
 
 
 @control.get("/clock")
 def clock() -> Response:
-    return jsonify(now=_sandbox().clock.now())
+    return jsonify(now=running().clock.now())
 
 
 @control.post("/advance")
 def advance() -> Response:
     """Move the world's time by `seconds`, or to `to`; answers when all that falls due has been done."""
-    sandbox, given = _sandbox(), _given()
+    sandbox, given = running(), _given()
     now = sandbox.clock.now()
     to = given.get("to", now + given["seconds"] if type(given.get("seconds")) is int else None)
     if type(to) is not int or to < now:
@@ -72,14 +67,14 @@ def advance() -> Response:
 @control.get("/settings")
 def settings() -> Response:
     """What Stripe has in its Dashboard only: see dunning.SETTINGS."""
-    store = _sandbox().store
+    store = running().store
     with store.lock:
         return jsonify({name: store.setting(name, allowed[0]) for name, allowed in dunning.SETTINGS.items()})
 
 
 @control.post("/settings")
 def set_settings() -> Response:
-    store, given = _sandbox().store, _given()
+    store, given = running().store, _given()
     for name, value in given.items():
         if name not in dunning.SETTINGS or value not in dunning.SETTINGS[name]:
             listed = "; ".join(f"{name}: {', '.join(allowed)}" for name, allowed in dunning.SETTINGS.items())
@@ -93,7 +88,7 @@ def set_settings() -> Response:
 @control.post("/deliveries")
 def set_mode() -> Response:
     """Deliver, hold back, shuffle, double or drop, from now on: events of all `types`, or of some."""
-    given, targets = _given(), _sandbox().targets
+    given, targets = _given(), running().targets
     mode, types = given.get("mode"), given.get("types", ["*"])
     if mode not in events.MODES or not isinstance(types, list) or not all(isinstance(type, str) for type in types):
         _refuse(f"mode is one of {', '.join(events.MODES)}; types is a list")
@@ -104,7 +99,7 @@ def set_mode() -> Response:
 @control.post(f"/deliveries/<int(max={LAST_ROW}):id>/retry")
 def retry(id: int) -> Response:
     """Try a delivery again at once."""
-    if not _sandbox().deliveries.retry(id):
+    if not running().deliveries.retry(id):
         _refuse(f"No such delivery: {id}", 404)
     return jsonify(id=id)
 
@@ -112,7 +107,7 @@ def retry(id: int) -> Response:
 @control.post("/deliveries/replay")
 def replay() -> Response:
     """Deliver once more what was recorded since an event: in order, or as `order` says (reversed, shuffled)."""
-    given, sandbox = _given(), _sandbox()
+    given, sandbox = _given(), running()
     order, since = given.get("order", "recorded"), given.get("since", "")
     if order not in events.ORDERS or not isinstance(since, str):
         _refuse(f"order is one of {', '.join(events.ORDERS)}; since is an event's id")
@@ -136,7 +131,7 @@ def roll_secret(id: str) -> Response:
     if not isinstance(keep_for, int) or not 0 <= keep_for <= LONGEST_ROLL:
         _refuse(f"keep_for is a number of seconds up to {LONGEST_ROLL}")
     new = "whsec_" + random_text(32)
-    with _sandbox().transaction(Caller()) as world:
+    with running().transaction(Caller()) as world:
         until = world.now() + keep_for
         if id == "cli":
             old = {"secret": world.store.setting("signing_secret"), "until": until}
@@ -156,19 +151,19 @@ def roll_secret(id: str) -> Response:
 @control.post("/deliveries/flush")
 def flush() -> Response:
     """Let go what was held."""
-    return jsonify(released=_sandbox().deliveries.flush())
+    return jsonify(released=running().deliveries.flush())
 
 
 @control.get("/deliveries/idle")
 def idle() -> Response:
     """Answers when nothing is due or under way; `idle` is false if that took longer than `timeout` seconds."""
-    return jsonify(idle=_sandbox().deliveries.idle(request.args.get("timeout", 10.0, type=float)))
+    return jsonify(idle=running().deliveries.idle(request.args.get("timeout", 10.0, type=float)))
 
 
 @control.get("/deliveries")
 def deliveries() -> Response:
     """The newest deliveries with their attempts, oldest first."""
-    sandbox = _sandbox()
+    sandbox = running()
     with sandbox.store.lock:
         query = "SELECT * FROM (SELECT * FROM deliveries ORDER BY id DESC LIMIT ?) ORDER BY id"
         rows = sandbox.store.db.execute(query, (request.args.get("limit", 1000, type=int),)).fetchall()
@@ -182,7 +177,7 @@ def deliveries() -> Response:
 @control.post("/events/<id>/resend")
 def resend(id: str) -> Response:
     """Deliver an event once more to everyone who wants it, whatever the mode."""
-    sandbox = _sandbox()
+    sandbox = running()
     with sandbox.transaction(Caller()) as world:
         row = world.store.db.execute("SELECT type FROM events WHERE id = ?", (id,)).fetchone()
         targets = events.wanted(world, row["type"]) if row else []
@@ -202,7 +197,7 @@ def renew_card(id: str) -> Response:
         _refuse("exp_month is a month, exp_year a year of four digits")
     if "number" in given and str(given["number"]) not in cards.BY_NUMBER:
         _refuse("number is that of a test card")
-    with _sandbox().transaction(Caller()) as world:
+    with running().transaction(Caller()) as world:
         method = world.find(id, "payment_method")
         if method is None or method["type"] != "card" or method["customer"] is None:
             _refuse(f"No saved card: '{id}'", 404)
@@ -216,7 +211,7 @@ def renew_card(id: str) -> Response:
 def add_fault() -> Response:
     """Befall coming API requests: see faults.Fault for the wishes."""
     try:
-        _sandbox().faults.add(**_given())
+        running().faults.add(**_given())
     except (TypeError, re.error) as problem:
         _refuse(str(problem))
     return jsonify(ok=True)
@@ -228,29 +223,29 @@ def limit_rate() -> Response:
     per_second = _given().get("per_second")
     if type(per_second) is not int or per_second < 0:
         _refuse("`per_second` (0 or more) is expected")
-    _sandbox().faults.limit(per_second)
+    running().faults.limit(per_second)
     return jsonify(per_second=per_second)
 
 
 @control.delete("/faults")
 def clear_faults() -> Response:
-    _sandbox().faults.clear()
+    running().faults.clear()
     return jsonify(ok=True)
 
 
 @control.get("/requests")
 def requests() -> Response:
     """The API requests so far, without their secrets."""
-    return jsonify(requests=list(_sandbox().requests))
+    return jsonify(requests=list(running().requests))
 
 
 @control.delete("/requests")
 def clear_requests() -> Response:
-    _sandbox().requests.clear()
+    running().requests.clear()
     return jsonify(ok=True)
 
 
 @control.get("/violations")
 def violations() -> Response:
     """With --check: where requests and answers are not what stripe-python's types say; and jobs that failed."""
-    return jsonify(violations=_sandbox().violations + _sandbox().jobs.failures)
+    return jsonify(violations=running().violations + running().jobs.failures)

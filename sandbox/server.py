@@ -6,7 +6,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -148,6 +148,22 @@ def create_sandbox(
     return app
 
 
+def running() -> Sandbox:
+    """The sandbox that this request is for."""
+    sandbox: Sandbox = current_app.extensions["sandbox"]
+    return sandbox
+
+
+def page_transaction() -> AbstractContextManager[World]:
+    """A change by somebody on a page of the sandbox's own: it has a request id, and links lead back to that address."""
+    return running().transaction(Caller("req_" + random_text(14), origin=request.host_url.rstrip("/")))
+
+
+def comes_from_elsewhere() -> bool:
+    """Whether a page of another address sent this request, be it one of this machine."""
+    return bool(request.origin) and request.origin.partition("://")[2] != request.host
+
+
 def _refuse_strangers() -> None:
     """The keys are no secret, so no page but those of this machine may use them in somebody's browser."""
     if request.origin is not None and not OWN_PAGES.fullmatch(request.origin):
@@ -173,7 +189,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 def v1(rest: str) -> Response:
     """Answer an API request."""
-    sandbox: Sandbox = current_app.extensions["sandbox"]
+    sandbox = running()
     if request.method == "OPTIONS":
         asked = request.headers.get("Access-Control-Request-Headers", "")
         return Response("", 200, {**CORS, "Access-Control-Allow-Headers": asked})

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
+from flask import Blueprint, Response, abort, redirect, render_template, request
 
 from sandbox.api import PUBLISHABLE_KEY
 from sandbox.billing import intents
 from sandbox.browser import TRAIN
 from sandbox.errors import StripeError
 from sandbox.hosted import showing
-from sandbox.ids import random_text
 from sandbox.portal.visits import protect
 from sandbox.resources import account, invoice_links, invoice_verbs, payment_intents
+from sandbox.server import page_transaction
 from sandbox.store import Document
-from sandbox.world import Caller, World
+from sandbox.world import World
 
 hosted = Blueprint(
     "hosted", __name__, url_prefix="/i", template_folder="templates", static_folder="static", static_url_path="/static"
@@ -26,13 +26,13 @@ hosted.after_request(protect)
 @hosted.get("/<account_id>/<token>")
 def show(account_id: str, token: str) -> Any:
     """The invoice, with what it takes to pay it while it is open."""
-    with _transaction() as world:
+    with page_transaction() as world:
         return _page(world, _invoice(world, token), token)
 
 
 @hosted.get("/<account_id>/<token>/pdf")
 def pdf(account_id: str, token: str) -> Response:
-    with _transaction() as world:
+    with page_transaction() as world:
         invoice = _invoice(world, token)
         name = f"Invoice-{invoice['number']}.pdf"
         headers = {"Content-Disposition": f'inline; filename="{name}"'}
@@ -42,7 +42,7 @@ def pdf(account_id: str, token: str) -> Response:
 @hosted.post("/<account_id>/<token>/pay")
 def pay(account_id: str, token: str) -> Any:
     """Charge one of the customer's saved methods. The link is the leave to do so; another site does not know it."""
-    with _transaction() as world:
+    with page_transaction() as world:
         invoice = _invoice(world, token)
         params = {"payment_method": request.form.get("payment_method", ""), "off_session": False}
         try:
@@ -52,11 +52,6 @@ def pay(account_id: str, token: str) -> Any:
                 return _page(world, invoice, token, act=True)
             return _page(world, invoice, token, problem=error.message), 402
     return redirect(f"/i/{account_id}/{token}", 303)
-
-
-def _transaction() -> Any:
-    caller = Caller("req_" + random_text(14), origin=request.host_url.rstrip("/"))
-    return current_app.extensions["sandbox"].transaction(caller)
 
 
 def _invoice(world: World, token: str) -> Document:

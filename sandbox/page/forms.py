@@ -5,29 +5,26 @@ from typing import Any
 
 from flask import abort, redirect, request
 
-from sandbox.billing import dunning, periods
+from sandbox.billing import dunning, opening, periods
 from sandbox.errors import StripeError
 from sandbox.events import MODES
-from sandbox.ids import random_text
-from sandbox.page.views import FAULTS, SETTINGS, STEPS, page, sandbox
+from sandbox.page.views import FAULTS, SETTINGS, STEPS, page
 from sandbox.resources import subscriptions
+from sandbox.server import page_transaction, running
 from sandbox.store import LAST_ROW
-from sandbox.world import Caller
-
-LONGEST_TRIAL = 730  # days
 
 
 @page.post("/advance")
 def advance() -> Any:
     """Move the world's time on: by one of the steps, or to the next thing that happens."""
-    running = sandbox()
-    now, by = running.clock.now(), request.form.get("by", "")
+    sandbox = running()
+    now, by = sandbox.clock.now(), request.form.get("by", "")
     if by == "next":
         to = max(now, request.form.get("to", now, type=int))
     else:
         to = periods.after(now, "month", 1, 1) if by == "1 month" else now + STEPS.get(by, 0)
     try:
-        running.advance(to)
+        sandbox.advance(to)
     except ValueError as problem:
         abort(400, str(problem))
     return _back()
@@ -35,7 +32,7 @@ def advance() -> Any:
 
 @page.post(f"/deliveries/<int(max={LAST_ROW}):id>/retry")
 def retry(id: int) -> Any:
-    if not sandbox().deliveries.retry(id):
+    if not running().deliveries.retry(id):
         abort(404)
     return _back()
 
@@ -44,11 +41,10 @@ def retry(id: int) -> Any:
 def begin_trial(id: str) -> Any:
     """Give a subscription a trial of so many days, from now on, as one may in the Dashboard."""
     days = request.form.get("days", 0, type=int)
-    if not 1 <= days <= LONGEST_TRIAL:
-        abort(400, f"A trial has 1 to {LONGEST_TRIAL} days.")
-    caller = Caller("req_" + random_text(14), origin=request.host_url.rstrip("/"))
+    if not 1 <= days <= opening.LONGEST_TRIAL:
+        abort(400, f"A trial has 1 to {opening.LONGEST_TRIAL} days.")
     try:
-        with sandbox().transaction(caller) as world:
+        with page_transaction() as world:
             ends = world.now(world.get("subscription", id)["customer"]) + days * periods.DAY
             subscriptions.update(world, {"trial_end": ends, "proration_behavior": "none"}, id)
     except StripeError as problem:
@@ -61,10 +57,10 @@ def add_fault() -> Any:
     """Befall the next requests whose path fits; none of the known kinds clears those that wait."""
     wish = FAULTS.get(request.form.get("kind", ""))
     if wish is None:
-        sandbox().faults.clear()
+        running().faults.clear()
         return _back()
     path = re.escape(request.form.get("path", ""))
-    sandbox().faults.add(path=path, times=request.form.get("times", 1, type=int), **wish)
+    running().faults.add(path=path, times=request.form.get("times", 1, type=int), **wish)
     return _back()
 
 
@@ -74,9 +70,9 @@ def set_settings() -> Any:
     given = {name: request.form[name] for name in SETTINGS if name in request.form}
     if any(value not in dunning.SETTINGS[name] for name, value in given.items()):
         abort(400)
-    with sandbox().store.transaction():
+    with running().store.transaction():
         for name, value in given.items():
-            sandbox().store.set_setting(name, value)
+            running().store.set_setting(name, value)
     return _back()
 
 
@@ -86,9 +82,9 @@ def set_mode() -> Any:
     mode = request.form.get("mode", "")
     if mode not in MODES:
         abort(400)
-    sandbox().targets.mode, sandbox().targets.disturbed = mode, ("*",)
+    running().targets.mode, running().targets.disturbed = mode, ("*",)
     if mode == "deliver":
-        sandbox().deliveries.flush()
+        running().deliveries.flush()
     return _back()
 
 

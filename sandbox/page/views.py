@@ -5,12 +5,12 @@ import re
 import time
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 
 from sandbox import money
 from sandbox.billing import dunning
 from sandbox.events import MODES
-from sandbox.server import Sandbox
+from sandbox.server import comes_from_elsewhere, running
 from sandbox.store import LAST_ROW, Document
 from sandbox.world import Caller, World
 
@@ -52,11 +52,6 @@ def moment(at: int) -> str:
 
 
 @page.app_template_filter()
-def pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-@page.app_template_filter()
 def amount(value: int, currency: str) -> str:
     return money.shown(value, currency)
 
@@ -64,7 +59,7 @@ def amount(value: int, currency: str) -> str:
 @page.before_request
 def refuse_other_sites() -> Response | None:
     """A page elsewhere must not be able to move the clock."""
-    if request.method == "POST" and request.origin and request.origin.partition("://")[2] != request.host:
+    if request.method == "POST" and comes_from_elsewhere():
         return Response("Only this page may do that.", 403)
     return None
 
@@ -79,11 +74,6 @@ def protect(response: Response) -> Response:
     return response
 
 
-def sandbox() -> Sandbox:
-    running: Sandbox = current_app.extensions["sandbox"]
-    return running
-
-
 def _render(template: str, world: World, **values: Any) -> str:
     """A page, with the clock and what happens next on it."""
     due = "SELECT due, kind, object FROM jobs WHERE clock IS NULL ORDER BY due, id LIMIT 1"
@@ -91,7 +81,7 @@ def _render(template: str, world: World, **values: Any) -> str:
         f"page/{template}.html",
         account=world.account,
         lists=LISTS,
-        mode=sandbox().targets.mode,
+        mode=running().targets.mode,
         modes=MODES,
         next_due=world.store.db.execute(due).fetchone(),
         now=world.now(),
@@ -103,14 +93,14 @@ def _render(template: str, world: World, **values: Any) -> str:
 @page.get("/")
 def overview() -> str:
     """What happened lately, how deliveries are disturbed, and which faults wait."""
-    running = sandbox()
-    with running.transaction(Caller()) as world:
+    sandbox = running()
+    with sandbox.transaction(Caller()) as world:
         undelivered = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'held', 'failed')"
         return _render(
             "overview",
             world,
             events=_events(world, limit=LATELY),
-            faults=running.faults.faults,
+            faults=sandbox.faults.faults,
             kinds_of_fault=FAULTS,
             settings={name: (label, dunning.setting(world, name)) for name, label in SETTINGS.items()},
             choices=dunning.SETTINGS,
@@ -122,7 +112,7 @@ def overview() -> str:
 def listing(name: str) -> Any:
     """The newest objects of a kind; an id leads to its object, other text is part of a customer's address or name."""
     kind, wanted = LISTS[name], request.args.get("q", "").strip()
-    with sandbox().transaction(Caller()) as world:
+    with running().transaction(Caller()) as world:
         if wanted and world.find(wanted):
             return redirect(url_for(".thing", id=wanted))
         if wanted.startswith("evt_"):
@@ -138,7 +128,7 @@ def listing(name: str) -> Any:
 @page.get("/objects/<id>")
 def thing(id: str) -> str:
     """One object as JSON, what belongs to it, and the events that name it."""
-    with sandbox().transaction(Caller()) as world:
+    with running().transaction(Caller()) as world:
         document = world.find(id)
         if document is None:
             abort(404)
@@ -155,7 +145,7 @@ def thing(id: str) -> str:
 
 @page.get("/events")
 def events() -> str:
-    with sandbox().transaction(Caller()) as world:
+    with running().transaction(Caller()) as world:
         before, type = _before(), request.args.get("type", "")
         found = _events(world, before=before, type=type)
         return _render("events", world, events=found, type=type, older=_older(found))
@@ -164,7 +154,7 @@ def events() -> str:
 @page.get("/events/<id>")
 def event(id: str) -> str:
     """One event as it is sent, and its deliveries."""
-    with sandbox().transaction(Caller()) as world:
+    with running().transaction(Caller()) as world:
         row = world.store.db.execute("SELECT document FROM events WHERE id = ?", (id,)).fetchone()
         if row is None:
             abort(404)
@@ -174,7 +164,7 @@ def event(id: str) -> str:
 
 @page.get("/deliveries")
 def deliveries() -> str:
-    with sandbox().transaction(Caller()) as world:
+    with running().transaction(Caller()) as world:
         state = request.args.get("state", "")
         where = "deliveries.id < ?" + (" AND state = ?" if state else "")
         found = _deliveries(world, where, (_before(), state) if state else (_before(),))
@@ -210,7 +200,7 @@ def _older(found: list[dict[str, Any]]) -> int | None:
     return found[-1]["sequence"] if len(found) == SHOWN else None
 
 
-def _deliveries(world: World, where: str = "1", values: tuple[Any, ...] = ()) -> list[Any]:
+def _deliveries(world: World, where: str, values: tuple[Any, ...]) -> list[Any]:
     query = f"""
         SELECT deliveries.*, attempts.status, attempts.error FROM deliveries
         LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts WHERE delivery = deliveries.id)
@@ -230,7 +220,9 @@ def _related(world: World, document: Document) -> dict[str, list[dict[str, Any]]
 
 def _linked(value: Any) -> list[tuple[str, str]]:
     """JSON in pieces, each with where it leads: ids of objects to their pages, the rest nowhere."""
-    pieces = re.split(rf'(?<=")({"|".join(PREFIXES)})(_\w{{10,}})(?=")', pretty(value))
+    pieces = re.split(
+        rf'(?<=")({"|".join(PREFIXES)})(_\w{{10,}})(?=")', json.dumps(value, indent=2, ensure_ascii=False)
+    )
     found = [(pieces[0], "")]
     for prefix, rest, text in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
         found += [(prefix + rest, f"/{'events' if prefix == 'evt' else 'objects'}/{prefix}{rest}"), (text, "")]

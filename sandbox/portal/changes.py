@@ -8,7 +8,8 @@ from flask import abort, request
 
 from sandbox.billing import subscribing
 from sandbox.errors import StripeError
-from sandbox.portal import plan_changes, showing
+from sandbox.portal import showing
+from sandbox.portal.plan_changes import PlanChange
 from sandbox.portal.visits import Visit, portal, visited
 from sandbox.resources import customers, payment_methods, subscription_schedules, subscriptions, tax_ids
 from sandbox.store import Document
@@ -84,18 +85,15 @@ def confirm(visit: Visit, id: str) -> Any:
     """Say what the change costs; then make it."""
     feature, subscription = visit.need("subscription_update"), _changeable(visit, id)
     price, quantity = _wish(visit, subscription, feature)
+    change = PlanChange(visit.world, subscription, feature, price, quantity)
     if visit.looking:
         return visit.page(
             "confirm",
-            cost=plan_changes.cost(visit.world, subscription, feature, price, quantity),
+            cost=change.cost(),
             new={"id": price["id"], "quantity": quantity, **_described(visit, subscription, price, quantity)},
             subscription=showing.subscription(visit.world, subscription),
         )
-    if plan_changes.waits(visit.world, subscription, feature, price, quantity):
-        plan_changes.schedule(visit.world, subscription, price, quantity)
-        return visit.completed("scheduled")
-    subscriptions.update(visit.world, plan_changes.wish(visit.world, subscription, feature, price, quantity), id)
-    return visit.completed("updated")
+    return visit.completed(change.make())
 
 
 @portal.post("/session/<token>/subscriptions/<id>/keep")

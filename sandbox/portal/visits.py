@@ -7,15 +7,15 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
+from flask import Blueprint, Response, abort, redirect, render_template, request
 
 from sandbox.errors import StripeError
-from sandbox.ids import random_text
 from sandbox.portal import showing
 from sandbox.resources import account, portal_sessions
 from sandbox.resources.portal_configurations import KIND as CONFIGURATION
+from sandbox.server import page_transaction
 from sandbox.store import Document
-from sandbox.world import Caller, World
+from sandbox.world import World
 
 portal = Blueprint(
     "portal", __name__, url_prefix="/p", template_folder="templates", static_folder="static", static_url_path="/static"
@@ -102,8 +102,7 @@ def visited(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _answer(token: str, function: Callable[..., Any], ids: dict[str, str], problem: str | None = None) -> Any:
-    caller = Caller("req_" + random_text(14), origin=request.host_url.rstrip("/"))
-    with current_app.extensions["sandbox"].transaction(caller) as world:
+    with page_transaction() as world:
         session = portal_sessions.opened(world, token)
         customer = world.find(session["customer"], "customer") if session else None
         if session is None or customer is None or customer.get("deleted"):
