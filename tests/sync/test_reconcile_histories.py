@@ -14,8 +14,9 @@ from hypothesis import given
 import billing
 import drift
 import reconcile
+from tests.chance import many
 from tests.sync.histories import History, tolerant
-from tests.sync.test_histories import Plan, many, plans, shop  # noqa: F401 - a fixture
+from tests.sync.test_histories import Plan, plans, shop  # noqa: F401 - a fixture
 
 
 def page_of(thing: Any) -> dict[str, Any]:
@@ -59,7 +60,7 @@ class Reconciled(History):
 
 
 def play(shop: Any, *, losses: bool, examples: int) -> None:  # noqa: F811
-    @many(examples)
+    @many(examples, shrink=False)
     @given(plan=plans(losses=losses))
     def history(plan: Plan) -> None:
         Reconciled(shop, plan).play()
