@@ -194,7 +194,7 @@ def offer(standing: Standing, plan: Plan, user: User, proration_date: int | None
         "upgrade": upgrade,
         "trial": trial,
         "nextAmount": terms["next_amount"],
-        "nextAt": _next_at(standing, plan, invoice),
+        "nextAt": _next_at(standing, invoice),
         "invoice": _shown(invoice) if invoice else None,
     }
 
@@ -243,7 +243,7 @@ def proration_date_of(invoice: Row) -> int | None:
     return told or (starts[0] if starts else None)
 
 
-def _next_at(standing: Standing, plan: Plan, invoice: Row | None) -> int:
+def _next_at(standing: Standing, invoice: Row | None) -> int:
     ends = [line["period"]["end"] for line in invoice["lines"]["data"]] if invoice else []
     return int(max([standing.period_end, *ends]))
 

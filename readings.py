@@ -156,9 +156,9 @@ class AccountView:
 # The catalogue
 
 
-def plans(currency: str | None = None) -> list[Plan]:
-    """What is sold, cheapest first, in `currency` where a price has it."""
-    return [_plan(row, currency) for row in _catalogue() if row["lookup_key"]]
+def plans() -> list[Plan]:
+    """What is sold, cheapest first, each in its price's own currency."""
+    return [_plan(row, None) for row in _catalogue() if row["lookup_key"]]
 
 
 def find_plan(
@@ -299,7 +299,7 @@ def account_view(user: User) -> AccountView:
         current=current,
         others=[view for view in views if view is not first and view.is_live],
         past=[view for view in views if view is not first and not view.is_live and view.status != "incomplete"],
-        payment_method=_payment_method(user.id, current, customer),
+        payment_method=_payment_method(current, customer),
         invoices=shown,
         more_invoices=more,
     )
@@ -385,7 +385,7 @@ def _plan_name(price_id: str | None) -> str:
     return db.session.scalar(query) or "another plan"
 
 
-def _payment_method(user_id: int, current: SubscriptionView | None, customer: Customer | None) -> dict[str, Any] | None:
+def _payment_method(current: SubscriptionView | None, customer: Customer | None) -> dict[str, Any] | None:
     """The method that the next renewal is charged to: the subscription's own, else the customer's."""
     chosen = None
     if current:

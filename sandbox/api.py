@@ -139,7 +139,7 @@ class Api:
             params = decode(given, route.params, route.built, f"{call.method} {route.path}") | unset
             if isinstance(described, dict):
                 params["payment_method_data"] = self._described_method(described)
-            return self._once(call, route, lambda world: route.function(world, params, **ids), params, caller)
+            return self._once(call, lambda world: route.function(world, params, **ids), params, caller)
         except StripeError as error:
             return Answer(error.status, error.body())
         except Exception:
@@ -173,7 +173,7 @@ class Api:
         given = {name: value for name, value in given.items() if name not in STRIPE_JS_PARAMS}
         return decode(given, found[0].params, found[0].built, "payment_method_data")
 
-    def _once(self, call: Call, route: Route, run: Any, params: dict[str, Any], caller: Caller) -> Answer:
+    def _once(self, call: Call, run: Any, params: dict[str, Any], caller: Caller) -> Answer:
         """Carry it out, or repeat the answer that its idempotency key already had."""
         if call.key is None:
             return self._execute(call, run, params, caller)

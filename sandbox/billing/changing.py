@@ -55,7 +55,7 @@ def change(world: World, subscription: Document, params: dict[str, Any], before:
     if trial_ends:
         world.emit("customer.subscription.trial_will_end", subscription)
     if invoice:
-        _collect(world, subscription, invoice, params)
+        _collect(world, invoice, params)
 
 
 def carry_out(world: World, subscription: Document, params: dict[str, Any]) -> Bill:
@@ -101,14 +101,10 @@ def _begins_anew(world: World, subscription: Document, params: dict[str, Any]) -
         return not trialing
     if (params.get("billing_cycle_anchor") or {}).get("type") == "now":
         return True
-    return (
-        subscription["billing_mode"]["type"] == "classic"
-        and not trialing
-        and _resets_by_itself(world, params, subscription)
-    )
+    return subscription["billing_mode"]["type"] == "classic" and not trialing and _resets_by_itself(world, params)
 
 
-def _resets_by_itself(world: World, params: dict[str, Any], subscription: Document) -> bool:
+def _resets_by_itself(world: World, params: dict[str, Any]) -> bool:
     """Classic billing begins anew with another interval, and when what was free is not any more."""
     for wish in params.get("items") or []:
         price = world.find(wish.get("price") or wish.get("plan"), "price")
@@ -265,7 +261,7 @@ def proration_date(world: World, subscription: Document, given: int | None, now:
     return given
 
 
-def _collect(world: World, subscription: Document, invoice: Document, params: dict[str, Any]) -> None:
+def _collect(world: World, invoice: Document, params: dict[str, Any]) -> None:
     behaviour = params.get("payment_behavior", "allow_incomplete")
     world.emit("invoice.created", invoice)
     if invoice["collection_method"] == "send_invoice":

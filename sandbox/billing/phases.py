@@ -21,9 +21,9 @@ ASKED = (
 Phase = dict[str, Any]
 
 
-def built(names: str = ASKED) -> str:
+def built() -> str:
     """What of a phase the sandbox acts on, as routes name parameters."""
-    return " ".join(f"phases.{name}" for name in names.split())
+    return " ".join(f"phases.{name}" for name in ASKED.split())
 
 
 def checked(

@@ -62,7 +62,7 @@ def sums(world: World, quote: Document) -> dict[str, Any]:
     return {"recurring": each, "upfront": _totals(upfront)}
 
 
-def format_line(world: World, quote: Document, line: Line) -> dict[str, Any]:
+def format_line(world: World, line: Line) -> dict[str, Any]:
     price = world.get("price", line["price"])
     return {
         "id": line["id"],

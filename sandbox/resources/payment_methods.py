@@ -141,19 +141,19 @@ def is_token(id: str) -> bool:
     return id in cards.BY_TOKEN or id in bank_accounts.BY_TOKEN
 
 
-def usable(world: World, id: str, customer: str | None, param: str = "payment_method") -> Document:
+def usable(world: World, id: str, customer: str | None) -> Document:
     """The method to pay with; a pm_card_ token makes a new one. Raises Stripe's error for one that can't be used."""
     if is_token(id):
         return from_token(world, id)
-    method = world.get("payment_method", id, param)
+    method = world.get("payment_method", id, "payment_method")
     if method["customer"] is not None and method["customer"] != customer:
         whose = f"the Customer you supplied {customer}" if customer else "any customer of this request"
         text = (
             f"The PaymentMethod {id} does not belong to {whose}. Please use this PaymentMethod with its own customer."
         )
-        raise StripeError(text, param=param)
+        raise StripeError(text, param="payment_method")
     if method["used_up"]:
-        raise StripeError(USED_UP, param=param)
+        raise StripeError(USED_UP, param="payment_method")
     return method
 
 

@@ -151,7 +151,7 @@ def expire(world: World, quote: Document) -> None:
 @route("GET /v1/quotes/<id>/line_items", QuoteLineItemListParams, "ending_before limit starting_after")
 def list_line_items(world: World, params: dict[str, Any], id: str) -> dict[str, Any]:
     quote = world.get("quote", id)
-    data = [quoting.format_line(world, quote, line) for line in quote["lines"]]
+    data = [quoting.format_line(world, line) for line in quote["lines"]]
     return lists.cut_whole(data, params, f"/v1/quotes/{id}/line_items", "item")
 
 
@@ -162,7 +162,7 @@ def list_line_items(world: World, params: dict[str, Any], id: str) -> dict[str, 
 )
 def list_upfront(world: World, params: dict[str, Any], id: str) -> dict[str, Any]:
     quote = world.get("quote", id)
-    data = [quoting.format_line(world, quote, line) for line in quoting.upfront_lines(world, quote)]
+    data = [quoting.format_line(world, line) for line in quoting.upfront_lines(world, quote)]
     return lists.cut_whole(data, params, f"/v1/quotes/{id}/computed_upfront_line_items", "item")
 
 
