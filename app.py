@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import MapAdapter
 
 import auth
 import billing
@@ -25,6 +27,7 @@ import logs
 import personal
 import sync
 import throttle
+import turns
 from account import account
 from checkout import checkout
 from details import details
@@ -33,6 +36,9 @@ from plan import plan
 from staff import staff
 from wallet import wallet
 from webhooks import webhooks
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 LONGEST_BODY = 64 * 1024  # bytes; /webhook has a limit of its own
 STRIPE = "https://js.stripe.com"
@@ -56,6 +62,18 @@ class Shop(Flask):
         if _external:
             values.setdefault("_scheme", self.config["PREFERRED_URL_SCHEME"])
         return super().url_for(endpoint, _external=_external, **values)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """None of our functions is a coroutine, so that Flask need not look before each call."""
+        return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Flask's, made once for what is not about a request: each context takes one, and most never use it."""
+        return self._links if request is None else super().create_url_adapter(request)
+
+    @cached_property
+    def _links(self) -> MapAdapter | None:
+        return super().create_url_adapter(None)
 
     def log_exception(self, exc_info: Any) -> None:
         self.logger.error("exception on %s %s", request.method, logs.path(), exc_info=exc_info)
@@ -90,7 +108,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Shop:
     auth.csrf.exempt(webhooks)  # its signature is its guard
     cli.init_app(app)
     throttle.init_app(app)
-    app.after_request(Headers(app))
+    app.after_request(set_cache_control)
+    app.wsgi_app = Headers(app)  # type: ignore[method-assign]
+    if app.config["DATABASE_URL"].startswith("sqlite"):  # another database takes many at once
+        app.wsgi_app = turns.InTurn(app.wsgi_app, "/webhook")  # type: ignore[method-assign]
     app.url_defaults(version_static_files(app))
     return app
 
@@ -119,12 +140,23 @@ def version_static_files(app: Flask) -> Any:
     return add_version
 
 
+def set_cache_control(response: Response) -> Response:
+    """Static files have a new address when they change; what is shown to who is signed in is theirs alone."""
+    if request.endpoint == "static":
+        if response.status_code < 400 and "v" in request.args:
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    elif request.blueprint == "security" or "_user_id" in session:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 class Headers:
     """What every answer carries; made once, from the configuration."""
 
     def __init__(self, app: Flask) -> None:
+        self.wsgi_app = app.wsgi_app
         js, api = origin(app.config["STRIPE_JS_URL"]), origin(app.config["STRIPE_API_BASE"])
-        self.headers = {
+        headers = {
             "Content-Security-Policy": content_security_policy(js, api),
             "Permissions-Policy": f'payment=(self "{js}"), camera=(), microphone=(), geolocation=()',
             "Referrer-Policy": "strict-origin-when-cross-origin",
@@ -132,17 +164,14 @@ class Headers:
             "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
         }
         if app.config["BASE_URL"].startswith("https://"):
-            self.headers["Strict-Transport-Security"] = "max-age=31536000"
+            headers["Strict-Transport-Security"] = "max-age=31536000"
+        self.headers = list(headers.items())
 
-    def __call__(self, response: Response) -> Response:
-        for name, value in self.headers.items():
-            response.headers.setdefault(name, value)
-        if request.endpoint == "static":
-            if response.status_code < 400 and "v" in request.args:
-                response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        elif request.blueprint == "security" or "_user_id" in session:
-            response.headers["Cache-Control"] = "no-store"
-        return response
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            return start_response(status, headers + self.headers, *exc_info)
+
+        return self.wsgi_app(environ, start)
 
 
 def origin(url: str) -> str:

@@ -21,6 +21,7 @@ LOCALES = [
     "es-ES", "es-MX", "et-EE", "fi-FI", "fr-FR", "fr-BE", "fr-CA", "fr-CH", "hu-HU", "it-IT", "ja-JP", "ko-KR", "lt-LT",
     "lv-LV", "nb-NO", "nl-NL", "nl-BE", "pl-PL", "pt-BR", "pt-PT", "ro-RO", "sk-SK", "sl-SI", "sv-SE",
 ]
+AMERICAN = Locale.parse(LOCALES[0], sep="-")
 # fmt: on
 
 # Stripe counts these in whole units, or in thousandths; ISK and UGX have no decimals but are counted in hundredths.
@@ -73,7 +74,7 @@ def _utc(instant: int | dt.datetime) -> dt.datetime:
 def as_in_mails() -> Iterator[None]:
     """Write money and dates as for everybody: whoever asks may be staff, or Stripe."""
     before = g.get("locale")
-    g.locale = Locale.parse(LOCALES[0], sep="-")
+    g.locale = AMERICAN
     try:
         yield
     finally:
@@ -85,7 +86,7 @@ def as_in_mails() -> Iterator[None]:
 def locale() -> Locale:
     """The reader's locale by their browser's Accept-Language; American English for everybody else and for mails."""
     if not has_request_context():
-        return Locale.parse(LOCALES[0], sep="-")
+        return AMERICAN
     if "locale" not in g:
         g.locale = Locale.parse(request.accept_languages.best_match(LOCALES, LOCALES[0]) or LOCALES[0], sep="-")
     return g.locale  # type: ignore[no-any-return]

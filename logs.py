@@ -12,6 +12,7 @@ from flask import Flask, Response, g, has_request_context, request
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 SECRET = re.compile(r"\b((?:sk|rk|whsec)_|\w+_secret_)\w+")
 QUIET = frozenset({"static", "healthz", "readyz"})
+WEBHOOK = "webhooks.receive"
 
 access = logging.getLogger("access")
 
@@ -45,6 +46,11 @@ def path() -> str:
     return request.path
 
 
+def _is_quiet(response: Response) -> bool:
+    """Nothing to tell: a file, a probe, or an event that was taken and is in the ledger."""
+    return request.endpoint in QUIET or (request.endpoint == WEBHOOK and response.status_code == 200)
+
+
 def _begin() -> None:
     g.started = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
@@ -54,7 +60,7 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     if "request_id" in g:
         response.headers["X-Request-ID"] = g.request_id
-        if request.endpoint not in QUIET and access.isEnabledFor(logging.INFO):
+        if not _is_quiet(response) and access.isEnabledFor(logging.INFO):
             took = (time.perf_counter() - g.started) * 1000
             access.info("%s %s %s %.0f ms", request.method, path(), response.status_code, took)
     return response

@@ -88,6 +88,15 @@ def test_an_odd_signature_header_is_a_400(deliver, rows, header):
     assert (ledger(rows), rows(Product)) == ([], [])
 
 
+def test_the_log_tells_of_events_that_were_not_taken(deliver, caplog):
+    """The ledger tells of the others."""
+    with caplog.at_level("INFO"):
+        deliver(PRODUCT_CREATED)
+        deliver(PRODUCT_CREATED, **{"Stripe-Signature": "nonsense"})
+    lines = [record.getMessage() for record in caplog.records if record.name == "access"]
+    assert [line.split()[:3] for line in lines] == [["POST", "/webhook", "400"]]
+
+
 def test_another_secret_is_refused(deliver, rows):
     """A signature by somebody else's secret changes nothing."""
     body = json.dumps(PRODUCT_CREATED).encode()
