@@ -20,6 +20,7 @@ from stripe import params as params  # its types are part of this module's face
 
 import db
 import pace
+import turns
 
 API_VERSION = stripe.api_version  # the SDK's own; its train is the one of Stripe.js
 TRAIN = API_VERSION.rpartition(".")[2]
@@ -139,7 +140,8 @@ def _ask_once(call: Callable[[stripe.V1Services], Any], client: stripe.StripeCli
     assert not db.writing(), "no call to Stripe while a write is open"
     started = time.monotonic()
     try:
-        response = call(client.v1).last_response
+        with turns.given_up():
+            response = call(client.v1).last_response
     except stripe.StripeError as error:
         raise translated(error) from error
     return Answer(

@@ -19,6 +19,8 @@ from flask import Flask, current_app, g
 from flask_alembic import Alembic
 from sqlalchemy import orm
 
+import turns
+
 LOCK_TIMEOUT = 10  # seconds that a writer waits for another
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
@@ -134,7 +136,8 @@ def _immediate(connection: sa.Connection) -> Iterator[sa.Connection]:
     raw.cursor().execute("BEGIN IMMEDIATE")
     try:
         yield connection
-        raw.commit()
+        with turns.given_up():
+            raw.commit()
     except BaseException:
         raw.rollback()
         raise
@@ -224,7 +227,8 @@ class Group:
             self.waiting.append(mine)
             at_once, self.busy = not self.busy, True
         if not at_once:
-            mine.woken.acquire()
+            with turns.given_up():
+                mine.woken.acquire()
         if not mine.done:
             self._take_turn()
         if mine.error is not None:

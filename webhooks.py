@@ -18,6 +18,7 @@ import ledger
 import notices
 import payments
 import sync
+import turns
 from copies import identity
 
 webhooks = Blueprint("webhooks", __name__)
@@ -101,7 +102,8 @@ def receive() -> tuple[dict[str, str], int]:
         return {"error": "STRIPE_WEBHOOK_SECRET is not set"}, 503
     request.max_content_length = BODY_LIMIT
     try:
-        body = request.get_data(cache=False)
+        with turns.given_up():  # it may come slowly
+            body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         return {"error": "too large"}, 413
     try:

@@ -11,6 +11,7 @@ OWN = {file.stem for file in APP}
 
 # What a room may import of ours, lowest first. A room sees only rooms before it.
 FLOORS = [
+    {"turns"},
     {"config", "clock", "findings", "db", "formatting", "pace"},
     {"models", "billing", "backup"},
     {"copies"},
