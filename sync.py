@@ -431,9 +431,10 @@ CUSTOMERS: Any = Customer.__table__
 ITEMS: Any = SubscriptionItem.__table__
 CHECKOUTS: Any = Checkout.__table__
 CLOCK = db.Prepared(lambda _: sa.select(CUSTOMERS.c.test_clock).where(CUSTOMERS.c.id == sa.bindparam("id")))
-WITHOUT_ITEMS = db.Prepared(
-    lambda _: sa.delete(ITEMS).where(ITEMS.c.subscription_id == sa.bindparam("subscription", type_=sa.String))
-)
+OF_SUBSCRIPTION = ITEMS.c.subscription_id == sa.bindparam("subscription", type_=sa.String)
+OF_ITEM = [column for column in ITEMS.c if column.name != "subscription_id"]
+ITEMS_THERE = db.Prepared(lambda _: sa.select(*OF_ITEM).where(OF_SUBSCRIPTION).order_by(ITEMS.c.id))
+WITHOUT_ITEMS = db.Prepared(lambda _: sa.delete(ITEMS).where(OF_SUBSCRIPTION))
 WITH_ITEM = db.Prepared(lambda _: sa.insert(ITEMS))
 ATTEMPT_OVER = db.Prepared(
     lambda _: (
@@ -449,8 +450,10 @@ def write_dependents(tx: sa.Connection, copy: Copy) -> None:
     """What changes with its parent and under its version: items, and the attempt that is over."""
     if copy.items is None:
         return
-    WITHOUT_ITEMS.run(tx, {"subscription": copy.id})
-    for item in copy.items:
-        WITH_ITEM.run(tx, item | {"subscription_id": copy.id})
+    there = ITEMS_THERE.run(tx, {"subscription": copy.id}).fetchall()
+    if there != [tuple(item[column.name] for column in OF_ITEM) for item in copy.items]:  # most events leave them as is
+        WITHOUT_ITEMS.run(tx, {"subscription": copy.id})
+        for item in copy.items:
+            WITH_ITEM.run(tx, item | {"subscription_id": copy.id})
     if copy.columns["status"] != "incomplete" and not copy.columns["pending_setup_intent"]:
         ATTEMPT_OVER.run(tx, {"subscription": copy.id})

@@ -123,7 +123,7 @@ class Server:
 
 
 def prepare(own: dict[str, str], rows: int) -> None:
-    """A migrated database with so many customers, each with a subscription to one thing."""
+    """A migrated database with so many customers, each with a subscription to one thing, which the events leave."""
     app = create_app(own)
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {rows - 1}) "
     with app.app_context():
@@ -134,8 +134,9 @@ def prepare(own: dict[str, str], rows: int) -> None:
                 "INSERT INTO subscriptions (id, customer_id, status, created, currency, cancel_at_period_end, "
                 "discounted, version, known_from, known_to) "
                 "SELECT 'sub_' || i, 'cus_' || i, 'active', 0, 'usd', 0, 0, 1, 0, 0 FROM n",
-                "INSERT INTO subscription_items (id, subscription_id, price_id, product_id, current_period_start, "
-                "current_period_end) SELECT 'si_' || i, 'sub_' || i, 'price_1', 'prod_1', 0, 0 FROM n",
+                "INSERT INTO subscription_items (id, subscription_id, price_id, product_id, quantity, unit_amount, "
+                "interval, interval_count, current_period_start, current_period_end) SELECT 'si_' || i, 'sub_' || i, "
+                "'price_1', 'prod_1', 1, 500, 'month', 1, 1000, 2000 FROM n",
             ):
                 into, _, select = insert.partition("SELECT")
                 tx.exec_driver_sql(f"{into} {numbers} SELECT {select}")
