@@ -37,7 +37,8 @@ INSTANCE = ROOT / "instance"
 DEV_ENV = INSTANCE / "dev.env"
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-THREADS = str(min(8, 2 * (os.cpu_count() or 1) + 1))  # granian warns of more
+THREADS = "16"  # who waits for Stripe waits in one; granian warns of so many, for those that would all compute
+FEW_THREADS = str(min(8, 2 * (os.cpu_count() or 1) + 1))  # of which it does not
 STAFF = "staff@example.com"
 COLOURS = {"shop": 36, "stripe": 35, "tick": 33}
 
@@ -433,7 +434,7 @@ def run(children: Children) -> None:
     else:
         write_dev_env(port, start_sandbox(children, sandbox_port, port))
     flask(children, "db", "upgrade")
-    start_shop(children, "127.0.0.1", port, THREADS, "--workers-kill-timeout", "3s", *reload_options())
+    start_shop(children, "127.0.0.1", port, FEW_THREADS, "--workers-kill-timeout", "3s", *reload_options())
     staff = flask(children, "staff", "add", STAFF).splitlines()
     missing = wait_until_ready(children, port)
     flask(children, "catalog", "sync")  # now that somebody hears of new products
