@@ -19,9 +19,14 @@ def advance_clock(stripe_api: Any, id: str, to: int) -> Any:
     """Advance a test clock as a client does: ask until it is ready."""
     clock = stripe_api.test_helpers.test_clocks.advance(id, {"frozen_time": to})
     assert clock.status == "advancing"
+    return arrived(stripe_api, clock)
+
+
+def arrived(stripe_api: Any, clock: Any) -> Any:
+    """The test clock, once all has happened that it is being advanced for."""
     deadline = time.monotonic() + PATIENCE
     while clock.status == "advancing" and time.monotonic() < deadline:
-        clock = stripe_api.test_helpers.test_clocks.retrieve(id)
+        clock = stripe_api.test_helpers.test_clocks.retrieve(clock.id)
     return clock
 
 

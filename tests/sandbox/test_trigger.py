@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from sandbox.trigger import FIXTURES, Trigger
+from tests.sandbox.acts import arrived
 from tests.sandbox_process import ROOT, SandboxProcess
 
 # Names of the CLI alone, and what they are good for.
@@ -22,8 +24,10 @@ def trigger(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("event", sorted(FIXTURES))
-def test_fixture_makes_its_event_happen(sandbox: SandboxProcess, event: str) -> None:
+def test_fixture_makes_its_event_happen(sandbox: SandboxProcess, stripe_api: Any, event: str) -> None:
     Trigger(sandbox.url, lambda line: None).fire(event)
+    for clock in stripe_api.test_helpers.test_clocks.list().data:
+        arrived(stripe_api, clock)
     sandbox.advance(seconds=A_WHILE)
     assert sandbox.events(OTHER_NAMES.get(event, event))
 
