@@ -35,7 +35,7 @@ from members import members
 from plan import plan
 from staff import staff
 from wallet import wallet
-from webhooks import webhooks
+from webhooks import BODY_LIMIT, webhooks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -111,7 +111,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Shop:
     app.after_request(set_cache_control)
     app.wsgi_app = Headers(app)  # type: ignore[method-assign]
     if app.config["DATABASE_URL"].startswith("sqlite"):  # another database takes many at once
-        app.wsgi_app = turns.InTurn(app.wsgi_app, "/webhook")  # type: ignore[method-assign]
+        app.wsgi_app = turns.InTurn(app.wsgi_app, "/webhook", BODY_LIMIT)  # type: ignore[method-assign]
     app.url_defaults(version_static_files(app))
     return app
 

@@ -61,6 +61,7 @@ def init_app(app: Flask) -> None:
     app.config.setdefault("ALEMBIC_CONTEXT", {"render_as_batch": True, "compare_type": True})
     alembic.init_app(app)
     app.extensions["shop.group"] = Group()
+    app.extensions["shop.thread"] = threading.local()
     app.extensions["shop.db"] = (engine, reader, alembic)
     app.teardown_appcontext(release)
 
@@ -91,15 +92,35 @@ def release(_error: BaseException | None = None) -> None:
     """Give back what this context read and wrote with; it may go on with another."""
     if session.registry.has():
         session.remove()
-    if connection := g.pop("connection", None):
-        connection.close()
+    g.pop("kept", None)
 
 
 def _kept() -> sa.Connection:
-    """One connection for all short statements of a context: each way to the pool and back costs more than they do."""
-    if "connection" not in g:
-        g.connection = reader().connect()
-    return cast(sa.Connection, g.connection)
+    """One connection for all short statements: each way to the pool and back costs more than they do."""
+    keeper = _keeper()
+    if not hasattr(keeper, "kept"):
+        keeper.kept = _Kept(reader())
+    return cast(sa.Connection, keeper.kept.connection)
+
+
+class _Kept:
+    """A connection that goes back to the pool with who keeps it."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.connection = engine.connect()
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
+def _keeper() -> Any:
+    """On SQLite it is the thread that keeps it; elsewhere, where a server may hang up, the context."""
+    return current_app.extensions["shop.thread"] if dialect() == "sqlite" else g
+
+
+def _forget() -> None:
+    """Give the connection back after an error: nobody is to meet what may be left of it."""
+    vars(_keeper()).pop("kept", None)
 
 
 def engine() -> sa.Engine:
@@ -140,6 +161,7 @@ def _immediate(connection: sa.Connection) -> Iterator[sa.Connection]:
             raw.commit()
     except BaseException:
         raw.rollback()
+        _forget()
         raise
 
 
@@ -285,6 +307,5 @@ def write_together(work: Callable[[sa.Connection], Any]) -> Any:
 
 
 def find(statement: Prepared, **values: Any) -> Any:
-    """The first column of the first row, past the session."""
-    row = statement.run(_kept(), values).fetchone()
-    return row and row[0]
+    """The first row, past the session; None where there is none."""
+    return statement.run(_kept(), values).fetchone()

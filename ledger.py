@@ -24,13 +24,20 @@ UPCOMING = "invoice.upcoming"
 
 EVENTS: Any = WebhookEvent.__table__
 CUSTOMERS: Any = Customer.__table__
-STATE_OF = db.Prepared(lambda _: sa.select(EVENTS.c.state).where(EVENTS.c.id == sa.bindparam("id")))
-CUSTOMER = db.Prepared(lambda _: sa.select(CUSTOMERS.c.id).where(CUSTOMERS.c.id == sa.bindparam("id")))
+STATE_OF = sa.select(EVENTS.c.state).where(EVENTS.c.id == sa.bindparam("event"))
+IS_CUSTOMER = sa.exists().where(CUSTOMERS.c.id == sa.bindparam("customer"))
+CUSTOMER = db.Prepared(lambda _: sa.select(IS_CUSTOMER))
+STANDING = db.Prepared(lambda _: sa.select(STATE_OF.scalar_subquery(), IS_CUSTOMER))
+
+
+def look_up(event_id: str, customer_id: str | None) -> tuple[bool, bool]:
+    """Whether nothing is left to do for an event, so its redelivery is already done; and whether a customer is ours."""
+    state, is_ours = db.find(STANDING, event=event_id, customer=customer_id)
+    return state in FINAL, bool(is_ours)
 
 
 def is_settled(event_id: str) -> bool:
-    """Whether nothing is left to do for an event, so that its redelivery is already done."""
-    return db.find(STATE_OF, id=event_id) in FINAL
+    return look_up(event_id, None)[0]
 
 
 def is_name(value: Any) -> bool:
@@ -38,17 +45,23 @@ def is_name(value: Any) -> bool:
     return isinstance(value, str) and value != "" and fits(value, ID_LIMIT)
 
 
+def named_customer(obj: dict[str, Any]) -> str | None:
+    """The id of the customer that an object says it belongs to, or is."""
+    customer_id = obj.get("id") if obj["object"] == "customer" else sync.id_of(obj.get("customer"))
+    return customer_id if is_name(customer_id) else None
+
+
 def owner(event: dict[str, Any]) -> str | None:
-    """The id of the customer that an event's object belongs to."""
+    """The id of the customer that an event's object belongs to, by whatever way there is to it."""
     obj, before = event["data"]["object"], event["data"].get("previous_attributes")
-    if obj["object"] == "customer":
-        return str(obj["id"])
+    if customer_id := named_customer(obj):
+        return customer_id
     if obj["object"] == "dispute":  # names its charge alone
         try:
             obj = billing.retrieve("charge", str(sync.id_of(obj.get("charge"))), quick=True).object
         except billing.Missing:
             return None
-    customer = sync.id_of(obj.get("customer"))
+    customer = named_customer(obj)  # a dispute's charge
     if customer is None and isinstance(before, dict):
         customer = sync.id_of(before.get("customer"))
     if customer is None and obj["object"] == "payment_method":
@@ -62,7 +75,7 @@ def is_ours(obj: dict[str, Any], customer_id: str | None) -> bool:
         return True
     if customer_id is None:
         return False
-    return db.find(CUSTOMER, id=customer_id) is not None
+    return bool(db.find(CUSTOMER, customer=customer_id)[0])
 
 
 def enter(

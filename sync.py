@@ -165,7 +165,10 @@ def on_test_clock(obj: Row) -> bool:
     if "test_clock" in obj or "customer" not in obj:
         return bool(obj.get("test_clock"))
     customer_id = id_of(obj["customer"])  # one that is detached no longer says whose it was
-    return customer_id is None or db.find(CLOCK, id=customer_id) is not None
+    if customer_id is None:
+        return True
+    row = db.find(CLOCK, id=customer_id)
+    return row is not None and row[0] is not None
 
 
 def is_cut_off(obj: Row) -> bool:

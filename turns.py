@@ -10,7 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING
+
+from werkzeug.wsgi import get_content_length
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -20,14 +23,17 @@ _mine = threading.local()
 
 
 class InTurn:
-    """WSGI: the requests to one path go one after the other."""
+    """WSGI: the requests to one path go one after the other, each when its body is there."""
 
-    def __init__(self, wsgi_app: WSGIApplication, path: str) -> None:
-        self.wsgi_app, self.path = wsgi_app, path
+    def __init__(self, wsgi_app: WSGIApplication, path: str, limit: int) -> None:
+        """`limit` is the length of a body, in bytes, that we wait for: a longer one is refused unread."""
+        self.wsgi_app, self.path, self.limit = wsgi_app, path, limit
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != self.path:
+        length = get_content_length(environ) if environ["PATH_INFO"] == self.path else None
+        if length is None or length > self.limit:
             return self.wsgi_app(environ, start_response)
+        environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(length))
         with _turn:
             _mine.taken = True
             try:

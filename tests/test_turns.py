@@ -5,6 +5,7 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from io import BytesIO
 
 import pytest
 import sqlalchemy as sa
@@ -21,8 +22,9 @@ PATIENCE = 20  # seconds after which a test gives up
 
 def ask_at_once(app, *environs):
     """One request for each, all at the same time."""
-    in_turn = turns.InTurn(app, "/webhook")
-    threads = [threading.Thread(target=in_turn, args=[environ, unused]) for environ in environs]
+    in_turn = turns.InTurn(app, "/webhook", 1_000)
+    requests = [{**environ, "wsgi.input": BytesIO()} for environ in environs]
+    threads = [threading.Thread(target=in_turn, args=[environ, unused]) for environ in requests]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -34,7 +36,7 @@ def unused(*_):
     """What these apps answer nobody looks at."""
 
 
-EVENT, PAGE = {"PATH_INFO": "/webhook"}, {"PATH_INFO": "/account"}
+EVENT, PAGE = {"PATH_INFO": "/webhook", "CONTENT_LENGTH": "0"}, {"PATH_INFO": "/account"}
 
 
 def test_events_go_one_after_the_other():
@@ -70,6 +72,14 @@ def test_who_waits_lets_the_next_one_in():
     assert not together.broken
 
 
+@pytest.mark.parametrize("length", [{"CONTENT_LENGTH": "1001"}, {"HTTP_TRANSFER_ENCODING": "chunked"}])
+def test_a_body_that_is_none_of_stripes_is_left_unread(length):
+    """Too long, or of no known length: such a request does not wait for its turn either."""
+    environ = {"PATH_INFO": "/webhook", "wsgi.input": None, **length}
+    with turns._turn:
+        assert turns.InTurn(lambda given, _: given is environ, "/webhook", 1_000)(environ, unused)
+
+
 def test_an_error_gives_the_turn_back():
     """During the work, and during a wait."""
 
@@ -81,7 +91,7 @@ def test_an_error_gives_the_turn_back():
 
     for environ in (EVENT, {**EVENT, "waits": True}, EVENT):
         with pytest.raises(ZeroDivisionError):
-            turns.InTurn(fail, "/webhook")(environ, unused)
+            turns.InTurn(fail, "/webhook", 1_000)({**environ, "wsgi.input": BytesIO()}, unused)
     with turns.given_up():  # it is no longer ours, so there is nothing to give back
         test_events_go_one_after_the_other()
 
