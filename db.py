@@ -22,6 +22,7 @@ from sqlalchemy import orm
 import turns
 
 LOCK_TIMEOUT = 10  # seconds that a writer waits for another
+WAL_PAGES = 4000  # 16 MB of writes before they move to the main file: many rows are written to it less often so
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
 
@@ -86,6 +87,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # WAL mode is switched on once, by the first migration: two processes doing it on a fresh file collide.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
 
 
 def release(_error: BaseException | None = None) -> None:
@@ -95,9 +97,8 @@ def release(_error: BaseException | None = None) -> None:
     g.pop("kept", None)
 
 
-def _kept() -> sa.Connection:
+def _kept(keeper: Any) -> sa.Connection:
     """One connection for all short statements: each way to the pool and back costs more than they do."""
-    keeper = _keeper()
     if not hasattr(keeper, "kept"):
         keeper.kept = _Kept(reader())
     return cast(sa.Connection, keeper.kept.connection)
@@ -118,9 +119,9 @@ def _keeper() -> Any:
     return current_app.extensions["shop.thread"] if dialect() == "sqlite" else g
 
 
-def _forget() -> None:
+def _forget(keeper: Any) -> None:
     """Give the connection back after an error: nobody is to meet what may be left of it."""
-    vars(_keeper()).pop("kept", None)
+    vars(keeper).pop("kept", None)
 
 
 def engine() -> sa.Engine:
@@ -136,13 +137,13 @@ def migrations() -> Alembic:
 
 
 @contextmanager
-def write() -> Iterator[sa.Connection]:
+def write(keeper: Any = None) -> Iterator[sa.Connection]:
     """One short transaction: committed at the end, rolled back on an exception."""
     assert not _writing.get(), "a write is open already"
     token = _writing.set(True)
     try:
         if engine().dialect.name == "sqlite":
-            with _immediate(_kept()) as connection:
+            with _immediate(keeper or _keeper()) as connection:
                 yield connection
         else:
             with engine().begin() as connection:
@@ -152,7 +153,8 @@ def write() -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def _immediate(connection: sa.Connection) -> Iterator[sa.Connection]:
+def _immediate(keeper: Any) -> Iterator[sa.Connection]:
+    connection = _kept(keeper)
     raw = connection.connection
     raw.cursor().execute("BEGIN IMMEDIATE")
     try:
@@ -161,7 +163,7 @@ def _immediate(connection: sa.Connection) -> Iterator[sa.Connection]:
             raw.commit()
     except BaseException:
         raw.rollback()
-        _forget()
+        _forget(keeper)
         raise
 
 
@@ -235,7 +237,8 @@ class _Share:
 class Group:
     """Threads that wait to commit; whoever's turn it is commits for all of them.
 
-    Each waits for a lock of its own: one that is done never waits for those who come after it.
+    Each waits for a lock of its own: one that is done never waits for those who come after it. On SQLite they all use
+    the group's connection, whose cache holds what the last one read: another's is void after each commit.
     """
 
     def __init__(self) -> None:
@@ -272,7 +275,7 @@ class Group:
 
     def _commit(self, shares: list[_Share]) -> None:
         try:
-            with write() as tx:
+            with write(self) as tx:
                 for share in shares:
                     share.run(tx)
         except Exception as error:
@@ -308,4 +311,4 @@ def write_together(work: Callable[[sa.Connection], Any]) -> Any:
 
 def find(statement: Prepared, **values: Any) -> Any:
     """The first row, past the session; None where there is none."""
-    return statement.run(_kept(), values).fetchone()
+    return statement.run(_kept(_keeper()), values).fetchone()

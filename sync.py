@@ -47,6 +47,8 @@ __all__ = ["ENDED", "Contended", "Copy", "Row", "ask", "customer", "event", "id_
 
 TRIES = 5
 MARGIN = 2  # seconds that Stripe's clocks may be apart
+# What Stripe never changes: writing it again would write its index again.
+FIXED = {Subscription: ("customer_id",), Invoice: ("customer_id", "created")}
 ENDED = ("canceled", "incomplete_expired")
 OWNED = (Subscription, SubscriptionSchedule, Invoice, PaymentMethod, TaxId, Entitlements)  # rows that are a customer's
 CATALOGUE = ("product", "price")
@@ -328,7 +330,8 @@ def upserting(model: Any, newer: Callable[[Any, Any], Any]) -> db.Prepared:
 
 def _upsert(table: Any, model: Any, newer: Callable[[Any, Any], Any], dialect: str) -> Any:
     insert = db.insert_into(table, dialect)
-    new = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in BOOKKEEPING}
+    kept = (*BOOKKEEPING, *FIXED.get(model, ()))
+    new = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in kept}
     marks = {name: insert.excluded[name] for name in ("known_from", "known_to")}
     return insert.on_conflict_do_update(
         index_elements=["id"],

@@ -77,7 +77,7 @@ def test_a_body_that_is_none_of_stripes_is_left_unread(length):
     """Too long, or of no known length: such a request does not wait for its turn either."""
     environ = {"PATH_INFO": "/webhook", "wsgi.input": None, **length}
     with turns._turn:
-        assert turns.InTurn(lambda given, _: given is environ, "/webhook", 1_000)(environ, unused)
+        assert turns.InTurn(lambda *_: [b"unread"], "/webhook", 1_000)(environ, unused) == [b"unread"]
 
 
 def test_an_error_gives_the_turn_back():
