@@ -100,15 +100,15 @@ def release(_error: BaseException | None = None) -> None:
 def _kept(keeper: Any) -> sa.Connection:
     """One connection for all short statements: each way to the pool and back costs more than they do."""
     if not hasattr(keeper, "kept"):
-        keeper.kept = _Kept(reader())
+        keeper.kept = _Kept(reader().connect())
     return cast(sa.Connection, keeper.kept.connection)
 
 
 class _Kept:
     """A connection that goes back to the pool with who keeps it."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self.connection = engine.connect()
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
 
     def __del__(self) -> None:
         self.connection.close()

@@ -416,8 +416,7 @@ def touch(held: Held, settle: Settle | None, marks: dict[str, int] | None = None
 
 def only(settle: Settle) -> None:
     """Late, or nothing to write: what must be committed with it all the same."""
-    with db.write() as tx:
-        settle(tx)
+    db.write_together(settle)
 
 
 def keep_final(model: Any, columns: Row) -> Row:
