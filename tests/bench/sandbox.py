@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.store import Document, Store
+from tests.bench import met
+from tests.sandbox.acts import paying_customer
 from tests.sandbox_process import SandboxProcess
 
 CLIENTS = 2  # threads of this process
@@ -29,13 +31,30 @@ def run(_deep: bool) -> Iterator[tuple[str, str, str]]:
         with SandboxProcess(state) as sandbox:
             sandbox.client.v1.customers.list({"limit": 1})
             opened = time.perf_counter() - started
+            year = year_of_months(sandbox)
         yield f"start with {REOPENED} customers, to the first answer", f"{opened:.2f} s", "at once"
+        yield (
+            f"a year of a monthly subscription among {REOPENED} customers",
+            f"{year:.2f} s",
+            met(year < 2, "under 2 s"),
+        )
         some = fill(state, BIG)
         with SandboxProcess(state) as sandbox:
             big = rates(sandbox, some)
         for name, (rate, _) in big.items():
             ratio = rate / small[name][0]
             yield f"{name}, {BIG} customers", f"{rate:.0f}/s", f"as fast as with {SMALL} ({ratio:.2f} of it)"
+
+
+def year_of_months(sandbox: SandboxProcess) -> float:
+    """Seconds that twelve renewals take, each with its invoice and its events."""
+    subscription = paying_customer(sandbox)
+    started = time.perf_counter()
+    sandbox.advance(days=366)
+    took = time.perf_counter() - started
+    paid = sandbox.client.v1.invoices.list({"subscription": subscription.id, "status": "paid", "limit": 100})
+    assert len(paid.data) == 13
+    return took
 
 
 def rates(sandbox: SandboxProcess, customers: list[str]) -> dict[str, tuple[float, int]]:
