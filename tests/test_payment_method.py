@@ -158,6 +158,37 @@ def set_started(shop, id, later):
         tx.execute(sa.update(SetupIntent).where(SetupIntent.id == id).values(started_at=SetupIntent.started_at + later))
 
 
+def test_what_waits_for_its_first_payment_is_left_to_that_payment(shop):
+    """Its own payment decides what renewals are charged to."""
+    bob = shop.member("bob@example.com")
+    waiting = bob.subscribe("basic_monthly")["subscriptionId"]
+    secret = begin(bob)
+    set_up(shop, secret)
+
+    assert save(bob, secret).json()["status"] == "saved"
+
+    assert charged_to(shop, waiting) == [None, "4444"]
+
+
+def test_a_subscription_that_ends_meanwhile_is_no_obstacle(alice, shop, mocker):
+    """Cancelled elsewhere after Stripe was asked what there is: the card is kept for the next one."""
+    secret = begin(alice)
+    shop.sandbox.post("deliveries", {"mode": "hold"})
+    set_up(shop, secret)
+    update = billing.update_subscription
+
+    def too_late(id, *args):
+        shop.sandbox.client.v1.subscriptions.cancel(id)
+        return update(id, *args)
+
+    mocker.patch.object(billing, "update_subscription", side_effect=too_late)
+
+    assert save(alice, secret).json()["status"] == "saved"
+
+    assert charged_to(shop, alice.subscription)[1] == "4444"
+    assert [row["status"] for row in shop.rows(Subscription)] == ["canceled"]
+
+
 def test_one_that_the_bank_has_not_confirmed_is_not_saved(alice, shop):
     """3D Secure is still open."""
     secret = begin(alice)

@@ -197,13 +197,17 @@ def test_too_many_requests_at_stripe_close_the_attempt_and_say_when_to_come_back
     assert alice.subscribe()["intent"] == "payment"
 
 
-def test_somebody_who_gave_the_attempt_up_meanwhile_wins(shop, mocker):
-    """What was created too late is cancelled at once."""
+@pytest.mark.parametrize("gone", [False, True])
+def test_somebody_who_gave_the_attempt_up_meanwhile_wins(shop, mocker, gone):
+    """What was created too late is cancelled at once, unless somebody has done that already."""
     alice = shop.member()
+    shop.sandbox.post("deliveries", {"mode": "drop"})
     create = billing.create_subscription
 
     def slow(*args):
         answer = create(*args)
+        if gone:
+            shop.sandbox.client.v1.subscriptions.cancel(answer.object["id"])
         set_checkout(shop, attempt="another", state="closed")
         return answer
 
@@ -212,6 +216,7 @@ def test_somebody_who_gave_the_attempt_up_meanwhile_wins(shop, mocker):
 
     assert refusal(answer) == (409, "attempt_in_progress")
     assert alive(shop) == []
+    assert all(row["status"] in sync.ENDED for row in shop.rows(Subscription))
 
 
 # --- another plan
