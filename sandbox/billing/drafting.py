@@ -93,7 +93,7 @@ def settings(world: World, params: dict[str, Any], customer: Document, invoice: 
     if len(params.get("custom_fields") or []) > MOST_FIELDS:
         text = f"You can add up to {MOST_FIELDS} custom fields to an invoice."
         raise StripeError(text, param="custom_fields")
-    if params.get("due_date"):
+    if params.get("due_date") is not None:
         periods.checked(params["due_date"], "due_date", after=world.now(customer["id"]))
     if "days_until_due" in params and "due_date" in params:
         text = "You may only specify one of these parameters: days_until_due, due_date."

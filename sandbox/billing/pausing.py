@@ -66,12 +66,13 @@ def pause_now(world: World, subscription: Document, why: str) -> None:
 
 def set_collection(world: World, subscription: Document, wish: dict[str, Any] | None) -> None:
     """Invoices go on being made, but are kept as drafts, given up or voided; None collects again."""
-    if wish and wish.get("resumes_at"):
-        periods.checked(wish["resumes_at"], "pause_collection[resumes_at]", after=world.now(subscription["customer"]))
+    resumes_at = (wish or {}).get("resumes_at")
+    if resumes_at is not None:
+        periods.checked(resumes_at, "pause_collection[resumes_at]", after=world.now(subscription["customer"]))
     world.unschedule(subscription, "collect_again")
-    subscription["pause_collection"] = wish and {"behavior": wish["behavior"], "resumes_at": wish.get("resumes_at")}
-    if wish and wish.get("resumes_at"):
-        world.schedule(wish["resumes_at"], "collect_again", subscription)
+    subscription["pause_collection"] = wish and {"behavior": wish["behavior"], "resumes_at": resumes_at}
+    if resumes_at is not None:
+        world.schedule(resumes_at, "collect_again", subscription)
 
 
 @job("collect_again")

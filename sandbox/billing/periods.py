@@ -10,16 +10,17 @@ DAY = 86400
 LATEST = 4_102_444_800  # the year 2100: nothing is planned for later
 
 
-def checked(at: int, param: str, *, after: int = 0) -> int:
+def checked(at: int, param: str, *, after: int | None = None) -> int:
     """An instant that was given. Raises Stripe's error for one outside of what can be dealt with."""
-    if not after <= at <= LATEST:
-        which = " in the future" if after else ""
-        raise StripeError(f"Invalid timestamp: must be an integer Unix timestamp{which}", param=param)
+    if after is not None:
+        check_future(at, after, param)
+    if not 0 <= at <= LATEST:
+        raise StripeError("Invalid timestamp: must be an integer Unix timestamp", param=param)
     return at
 
 
 def check_future(at: int, now: int, param: str) -> None:
-    """Raises Stripe's error for an instant that is over."""
+    """Raises Stripe's error for an instant that is over, or is now."""
     if at <= now:
         raise StripeError("Invalid timestamp: must be an integer Unix timestamp in the future", param=param)
 

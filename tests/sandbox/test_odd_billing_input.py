@@ -67,6 +67,30 @@ def test_of_updates(sandbox: SandboxProcess, stripe_api: Any, params: dict[str, 
     assert refused(stripe_api.subscriptions.update, subscription.id, seats).code == "amount_too_large"
 
 
+def test_exactly_now_is_not_in_the_future(stripe_api: Any) -> None:
+    """On a test clock, which stands still."""
+    now = 1_800_000_000
+    clock = stripe_api.test_helpers.test_clocks.create({"frozen_time": now})
+    customer = stripe_api.customers.create({"test_clock": clock.id})
+    items, later = [{"price": monthly(stripe_api).id}], now + 86_400
+    subscription = stripe_api.subscriptions.create({"customer": customer.id, "items": items, "trial_end": later})
+
+    def pause(at: int) -> None:
+        wish = {"behavior": "void", "resumes_at": at}
+        stripe_api.subscriptions.update(subscription.id, {"pause_collection": wish})
+
+    def bill(at: int) -> None:
+        params = {"customer": customer.id, "collection_method": "send_invoice", "due_date": at}
+        stripe_api.invoices.create(params)
+
+    for act, param in ((pause, "pause_collection[resumes_at]"), (bill, "due_date")):
+        for at in (0, now - 1, now):
+            error = refused(act, at)
+            assert (error.http_status, error.param) == (400, param)
+            assert "in the future" in error.user_message
+        act(now + 1)
+
+
 @pytest.mark.parametrize(
     ("phase", "start", "param"),
     [
