@@ -21,6 +21,7 @@ BACK_OFF = (10, MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR)
 THEN_EVERY = 12 * HOUR
 GIVE_UP_AFTER = 3 * 24 * HOUR
 STOP_WAITS = 2.0  # seconds; what is under way then is delivered again after a restart
+DUE = "state = 'pending' AND next_attempt <= ?"
 SHUFFLE_WINDOW = 0.3  # seconds of wall time in which events gather before they are drawn from
 
 
@@ -89,12 +90,18 @@ class Deliveries:
         """Wait until nothing is due or under way; False if that did not come to pass in `timeout` seconds."""
         deadline = time.monotonic() + timeout
         with self.changed:
-            while self.lines or self._due():
+            while self.lines or self.waiting():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
                 self.changed.wait(min(left, 0.5))
         return True
+
+    def waiting(self) -> set[str]:
+        """The addresses at which something is due."""
+        query = f"SELECT DISTINCT url FROM deliveries WHERE {DUE}"
+        with self.store.lock:
+            return {row["url"] for row in self.store.db.execute(query, (self.clock.now(),))}
 
     def flush(self) -> int:
         """Release what was held back; says how many."""
@@ -114,7 +121,7 @@ class Deliveries:
     def _watch(self) -> None:
         while not self.stopped:
             with self.changed:
-                for url in {delivery["url"] for delivery in self._due()} - self.lines.keys():
+                for url in self.waiting() - self.lines.keys():
                     self.lines[url] = threading.Thread(target=self._work, args=(url,), name="deliveries", daemon=True)
                     self.lines[url].start()
                 self.changed.wait(1.0)  # a retry may fall due as the clock ticks
@@ -135,14 +142,11 @@ class Deliveries:
                 del self.lines[url]
                 self.changed.notify_all()
 
-    def _due(self, url: str | None = None) -> list[Any]:
-        """What is due, at one address or at those where nothing is under way."""
-        busy = list(self.lines) if url is None else []
-        place = "url = ?" if url is not None else f"url NOT IN ({', '.join('?' * len(busy))})"
-        query = "SELECT * FROM deliveries WHERE state = 'pending' AND next_attempt <= ? AND"
+    def _due(self, url: str) -> list[Any]:
+        """The next that are due at one address."""
+        query = f"SELECT * FROM deliveries WHERE {DUE} AND url = ? ORDER BY id LIMIT 200"
         with self.store.lock:
-            values = (self.clock.now(), *([url] if url is not None else busy))
-            return self.store.db.execute(f"{query} {place} ORDER BY id LIMIT 200", values).fetchall()
+            return self.store.db.execute(query, (self.clock.now(), url)).fetchall()
 
     def _attempt(self, delivery: Any) -> None:
         with self.store.lock:

@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 import stripe
 
+from sandbox.clock import Clock
+from sandbox.deliveries import Deliveries
+from sandbox.events import Targets
+from sandbox.store import Store
 from tests.sandbox.acts import monthly, paying_customer, refused
 from tests.sandbox.conftest import Receiver
 from tests.sandbox_process import SandboxProcess
@@ -257,6 +261,17 @@ def test_slow_endpoint_keeps_nobody_else_waiting(
     finally:
         gate.set()
         slow.close()
+
+
+def test_address_with_much_to_do_hides_no_other(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sandbox.db")
+    urls = ["http://localhost/busy"] * 1000 + ["http://localhost/other"]
+    columns = "event, type, state, created, next_attempt, url"
+    query = f"INSERT INTO deliveries ({columns}) VALUES ('evt_1', 'x', 'pending', 1, 1, ?)"
+    with store.transaction():
+        store.db.executemany(query, [(url,) for url in urls])
+    deliveries = Deliveries(store, Clock(store), Targets(), print)
+    assert deliveries.waiting() == {"http://localhost/busy", "http://localhost/other"}
 
 
 def test_answer_comes_before_the_delivery(sandbox: SandboxProcess, stripe_api: Any, receiver: Receiver) -> None:
