@@ -82,5 +82,5 @@ function checkElement(type, options, caller) {
     return;
   }
   const { layout } = options;
-  checkOneOf(typeof layout === "object" ? layout.type : layout, LAYOUTS, "layout", caller);
+  checkOneOf(typeof layout === "object" && layout !== null ? layout.type : layout, LAYOUTS, "layout", caller);
 }

@@ -115,6 +115,7 @@ def test_deferred_form_refuses_an_intent_of_another_amount(shop: PaymentPage, or
         ("shop.stripe.elements({}).create('payment')", "you must pass a clientSecret or mode"),
         ("shop.elements.update({clientSecret: 'pi_1_secret_2'})", "clientSecret cannot be changed"),
         ("shop.payment.update({layout: 'rows'})", "layout should be one of the following strings: tabs, accordion"),
+        ("shop.payment.update({layout: null})", "You specified: null."),
         ("shop.payment.on('ready')", "Event handlers must be functions."),
         (
             "shop.stripe.confirmPayment({elements: 7, clientSecret: 'pi_1_secret_2', redirect: 'never'})",
