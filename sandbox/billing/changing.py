@@ -7,6 +7,7 @@ from sandbox.billing import (
     ending,
     invoicing,
     lines,
+    modes,
     opening,
     prorating,
     renewing,
@@ -101,7 +102,7 @@ def _begins_anew(world: World, subscription: Document, params: dict[str, Any]) -
         return not trialing
     if (params.get("billing_cycle_anchor") or {}).get("type") == "now":
         return True
-    return subscription["billing_mode"]["type"] == "classic" and not trialing and _resets_by_itself(world, params)
+    return modes.is_classic(subscription) and not trialing and _resets_by_itself(world, params)
 
 
 def _resets_by_itself(world: World, params: dict[str, Any]) -> bool:
@@ -130,7 +131,7 @@ def _begin_anew(world: World, subscription: Document, params: dict[str, Any], at
         subscription.update(status="active", trial_end=now)
         world.unschedule(subscription, "warn_of_trial_end")
     elif trial_end:
-        first = subscription["trial_start"] if subscription["billing_mode"]["type"] == "classic" else None
+        first = subscription["trial_start"] if modes.is_classic(subscription) else None
         subscription.update(status="trialing", trial_start=first or now)
         move_trial_end(world, subscription, trial_end)
     elif subscription["status"] == "trialing":
@@ -206,8 +207,8 @@ def _alter(
     same = all(item[name] == changes[name] for name in ("price", "quantity") if name in changes)
     made = [] if same else prorating.credits(world, subscription, item, at)
     if changes.get("price", item["price"]) != item["price"]:
-        flexible = subscription["billing_mode"]["type"] == "flexible"
-        usage.price_changes(item, world.now(subscription["customer"]), keep=flexible)
+        keep = not modes.is_classic(subscription)
+        usage.price_changes(item, world.now(subscription["customer"]), keep=keep)
     item.update(changes)
     set_extras(world, subscription, item, wish, where)
     if same:
@@ -231,7 +232,7 @@ def _add(world: World, subscription: Document, wish: dict[str, Any], where: str,
 
 def _remove(world: World, subscription: Document, item: Document, at: int) -> list[Line]:
     made = prorating.credits(world, subscription, item, at)
-    if subscription["billing_mode"]["type"] == "flexible":
+    if not modes.is_classic(subscription):
         made += renewing.usage_until(world, subscription, item, world.now(subscription["customer"]))
     item["deleted"] = True
     world.save(item)

@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from sandbox.billing import changing, drafting, invoicing, lines, periods, prorating, renewing, subscribing, waiting
+from sandbox.billing import (
+    changing,
+    drafting,
+    invoicing,
+    lines,
+    modes,
+    periods,
+    prorating,
+    renewing,
+    subscribing,
+    waiting,
+)
 from sandbox.billing.bills import Bill
 from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
@@ -51,7 +62,7 @@ def plan_end(world: World, subscription: Document, params: dict[str, Any]) -> No
 
 def _cuts_trial(subscription: Document, at: int) -> bool:
     """Classic billing ends a trial when the subscription does; flexible billing leaves it as it was."""
-    trialing = subscription["status"] == "trialing" and subscription["billing_mode"]["type"] == "classic"
+    trialing = subscription["status"] == "trialing" and modes.is_classic(subscription)
     return trialing and at < subscription["trial_end"]
 
 

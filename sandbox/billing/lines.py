@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox import money
-from sandbox.billing import periods, pricing, usage
+from sandbox.billing import modes, periods, pricing, usage
 from sandbox.resources import prices
 from sandbox.store import Document
 from sandbox.world import World
@@ -45,7 +45,7 @@ def is_metered(world: World, item: Document) -> bool:
 
 def for_trial(world: World, subscription: Document, item: Document) -> list[Line]:
     price = world.get("price", item["price"])
-    if subscription["billing_mode"]["type"] == "classic":
+    if modes.is_classic(subscription):
         text = f"Trial period for {product_name(world, price)}"
     else:
         text = f"Free trial for {_counted(world, price, item['quantity'])}"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.billing import changing, invoicing, pending, periods, prorating, renewing, subscribing, usage
+from sandbox.billing import changing, invoicing, modes, pending, periods, prorating, renewing, subscribing, usage
 from sandbox.billing.bills import Bill
 from sandbox.billing.lines import Line
 from sandbox.errors import StripeError
@@ -13,7 +13,7 @@ from sandbox.world import World
 
 def pause(world: World, subscription: Document, params: dict[str, Any]) -> None:
     """Stop its periods, and give back the unused time as asked. Raises Stripe's error for one that can't be paused."""
-    if subscription["billing_mode"]["type"] != "flexible":
+    if modes.is_classic(subscription):
         raise StripeError("Only subscriptions with `billing_mode=flexible` can be paused.")
     if subscription["collection_method"] != "charge_automatically":
         raise StripeError("Only subscriptions with `collection_method=charge_automatically` can be paused.")

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox import money
-from sandbox.billing import lines, reckoning
+from sandbox.billing import lines, modes, reckoning
 from sandbox.billing.lines import Line
 from sandbox.store import Document
 from sandbox.world import World
@@ -21,7 +21,7 @@ def credits(world: World, subscription: Document, item: Document, at: int) -> li
     end = item["current_period_end"]
     if at >= end or lines.is_metered(world, item):
         return []
-    if subscription["billing_mode"]["type"] == "classic":
+    if modes.is_classic(subscription):
         start, natural_end = lines.natural_period(world, subscription, item, at)
         amount = _part(reckoning.alone(world, subscription, item), (end - at, natural_end - start))
         where = _where_debited(world, subscription, item, at)
@@ -49,7 +49,7 @@ def part(world: World, subscription: Document, item: Document, span: tuple[int, 
     """The line that charges a part of a period, at the item's price and discounts."""
     start, end = lines.natural_period(world, subscription, item, span[0])
     share, off = (span[1] - span[0], end - start), []
-    if subscription["billing_mode"]["type"] == "classic":
+    if modes.is_classic(subscription):
         whole = reckoning.alone(world, subscription, item)
     elif _itemizes(subscription):
         whole, amounts = reckoning.itemized(world, subscription, item)

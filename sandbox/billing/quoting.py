@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox import money
-from sandbox.billing import adding, drafting, lines, pricing
+from sandbox.billing import adding, drafting, lines, periods, pricing
 from sandbox.errors import StripeError, missing
 from sandbox.resources import invoice_items, prices, subscription_items, subscription_schedules, subscriptions
 from sandbox.store import Document
@@ -117,7 +117,7 @@ def _schedule(world: World, quote: Document, start: int) -> dict[str, Any]:
     phase: dict[str, Any] = {"duration": length, **_contents(world, quote)}
     trial = quote["subscription_data"].get("trial_period_days")
     if trial:
-        phase["trial_end"] = start + trial * 86400
+        phase["trial_end"] = start + trial * periods.DAY
     if quote["collection_method"] == "send_invoice":
         phase["collection_method"] = "send_invoice"
         phase["invoice_settings"] = {"days_until_due": quote["days_until_due"]}

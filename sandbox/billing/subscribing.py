@@ -8,6 +8,7 @@ from sandbox.billing import (
     intents,
     invoicing,
     lines,
+    modes,
     payments,
     pending,
     periods,
@@ -86,7 +87,7 @@ def first_invoice(world: World, subscription: Document, params: dict[str, Any]) 
             charged += _elapsed(world, subscription, item)
         made = lines_for(world, subscription, item)
         charged += [line for line in made if not (free and line["proration"])]
-        if not made and subscription["billing_mode"]["type"] == "classic":
+        if not made and modes.is_classic(subscription):
             charged += lines.for_no_usage(world, subscription, item)
     if not charged:
         return None
@@ -109,7 +110,7 @@ def _elapsed(world: World, subscription: Document, item: Document) -> list[Line]
         past = Document(item | {"current_period_start": start, "current_period_end": end})
         made += lines.for_period(world, subscription, past)
         start = end
-    if subscription["billing_mode"]["type"] == "classic" and made:
+    if modes.is_classic(subscription) and made:
         whole = sum(line["amount"] for line in made)
         return [lines.proration(world, subscription, item, whole, (subscription["start_date"], now))]
     return made

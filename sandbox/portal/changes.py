@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import abort, request
 
-from sandbox.billing import subscribing
+from sandbox.billing import modes, subscribing
 from sandbox.errors import StripeError
 from sandbox.portal import showing
 from sandbox.portal.plan_changes import PlanChange
@@ -45,7 +45,7 @@ def cancel(visit: Visit, id: str) -> Any:
         behaviour = feature["proration_behavior"]
         wishes = {"prorate": behaviour != "none", "invoice_now": behaviour == "always_invoice"}
         subscriptions.cancel(visit.world, details | {name: True for name, wish in wishes.items() if wish}, id)
-    elif subscription["billing_mode"]["type"] == "flexible":
+    elif not modes.is_classic(subscription):
         subscriptions.update(visit.world, details | {"cancel_at": "max_period_end"}, id)
     else:
         subscriptions.update(visit.world, details | {"cancel_at_period_end": True}, id)

@@ -11,6 +11,7 @@ from stripe.params import (
 )
 
 from sandbox import lists, methods
+from sandbox.billing import periods
 from sandbox.errors import StripeError
 from sandbox.jobs import job
 from sandbox.params import merge_metadata
@@ -20,7 +21,7 @@ from sandbox.store import Document
 from sandbox.world import World, formats
 
 RAISED_AFTER = 5  # seconds from the payment
-DUE_AFTER = 7 * 86400
+DUE_AFTER = 7 * periods.DAY
 FEE = 1500
 REASONS = {"inquiry": ("fraudulent",), "several": ("fraudulent", "product_not_received")}
 NETWORK_CODES = {"fraudulent": "10.4", "product_not_received": "13.1"}

@@ -6,6 +6,7 @@ from typing import Any
 
 from stripe.params.billing import MeterEventAdjustmentCreateParams, MeterEventCreateParams
 
+from sandbox.billing import periods
 from sandbox.errors import StripeError, missing
 from sandbox.ids import random_text
 from sandbox.resources import meters
@@ -14,8 +15,8 @@ from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats
 
-OLDEST, NEWEST = 35 * 86400, 5 * 60  # seconds before and after now
-UNIQUE_FOR = CANCELABLE_FOR = 86400  # seconds
+OLDEST, NEWEST = 35 * periods.DAY, 5 * 60  # seconds before and after now
+UNIQUE_FOR = CANCELABLE_FOR = periods.DAY  # seconds
 MOST_DIGITS = 15
 ADJUSTMENT = "billing.meter_event_adjustment"
 

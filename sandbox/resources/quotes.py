@@ -24,7 +24,7 @@ from sandbox.routes import route
 from sandbox.store import Document
 from sandbox.world import World, formats, includes
 
-VALID_FOR = 30 * 86400  # seconds
+VALID_FOR = 30 * periods.DAY  # seconds
 TEXTS = ("description", "footer", "header")
 BUILT = (
     f"{' '.join(TEXTS)} collection_method customer expires_at invoice_settings.days_until_due line_items.price "

@@ -20,6 +20,7 @@ from sandbox.billing import (
     changing,
     discounting,
     ending,
+    modes,
     opening,
     pausing,
     pending,
@@ -142,7 +143,7 @@ def resume(world: World, params: dict[str, Any], id: str) -> Document:
 def migrate(world: World, params: dict[str, Any], id: str) -> Document:
     """From classic to flexible billing; there is no way back."""
     subscription = world.get("subscription", id)
-    if subscription["billing_mode"]["type"] == "flexible":
+    if not modes.is_classic(subscription):
         raise StripeError("This subscription already has `billing_mode=flexible`.", param="billing_mode[type]")
     mode = opening.billing_mode(params["billing_mode"], "flexible", world.now(subscription["customer"]))
     world.update(subscription, "customer.subscription.updated", billing_mode=mode)
