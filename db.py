@@ -22,6 +22,8 @@ from sqlalchemy import orm
 import turns
 
 LOCK_TIMEOUT = 10  # seconds that a writer waits for another
+# A thread may need three: what it keeps, its session's, its group's. While it waited for one, it would hold the others.
+POOL = {"pool_size": 32, "max_overflow": -1}
 WAL_PAGES = 4000  # 16 MB of writes before they move to the main file: many rows are written to it less often so
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
@@ -70,14 +72,14 @@ def init_app(app: Flask) -> None:
 def make_engines(url: sa.URL) -> tuple[sa.Engine, sa.Engine, sa.Engine]:
     """To write with, to read with, and to migrate with: one pool, on which a commit survives a power cut."""
     if url.get_backend_name() != "sqlite":
-        engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True, **POOL)
         return engine, engine.execution_options(isolation_level="AUTOCOMMIT"), engine
     engine = sa.create_engine(
         url,
         connect_args={"timeout": LOCK_TIMEOUT},
         isolation_level="AUTOCOMMIT",  # from the start: as an option it costs two PRAGMAs for each use
-        pool_size=32,
         hide_parameters=True,
+        **POOL,
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine, engine, engine.execution_options(isolation_level="SERIALIZABLE")
@@ -120,7 +122,7 @@ def _keeper() -> Any:
 
 
 def _forget(keeper: Any) -> None:
-    """Give the connection back after an error: nobody is to meet what may be left of it."""
+    """Give the connection back after an error: the pool rolls back what is open, and drops what is broken."""
     vars(keeper).pop("kept", None)
 
 
@@ -162,7 +164,6 @@ def _immediate(keeper: Any) -> Iterator[sa.Connection]:
         with turns.given_up():
             raw.commit()
     except BaseException:
-        raw.rollback()
         _forget(keeper)
         raise
 
@@ -275,12 +276,7 @@ class Group:
 
     def _commit(self, shares: list[_Share]) -> None:
         try:
-            with write(self) as tx:
-                for share in shares:
-                    share.run(tx)
-        except Exception as error:
-            for share in shares:
-                self._commit_alone(share, error if len(shares) == 1 else None)
+            self._commit_together(shares)
         except BaseException as error:  # the process is told to end: so is everybody's work
             for share in shares:
                 share.error = error
@@ -288,6 +284,17 @@ class Group:
         finally:
             for share in shares:
                 share.done = True
+
+    def _commit_together(self, shares: list[_Share]) -> None:
+        begun = False
+        try:
+            with write(self) as tx:
+                begun = True
+                for share in shares:
+                    share.run(tx)
+        except Exception as error:
+            for share in shares:
+                self._commit_alone(share, None if begun and len(shares) > 1 else error)
 
     def _commit_alone(self, share: _Share, error: Exception | None) -> None:
         """One failed, and nothing of any is left: each for itself, so that it takes none along."""

@@ -30,7 +30,7 @@ class InTurn:
         self.wsgi_app, self.path, self.limit = wsgi_app, path, limit
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        length = get_content_length(environ) if environ["PATH_INFO"] == self.path else None
+        length = get_content_length(environ) if environ.get("PATH_INFO") == self.path else None
         if length is None or length > self.limit:
             return self.wsgi_app(environ, start_response)
         environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(length))
@@ -48,8 +48,10 @@ def given_up() -> Iterator[None]:
     if not getattr(_mine, "taken", False):
         yield
         return
+    _mine.taken = False
     _turn.release()
     try:
         yield
     finally:
         _turn.acquire()
+        _mine.taken = True

@@ -2,6 +2,8 @@
 
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -41,7 +43,7 @@ def write_at_once(app, *works):
         with app.app_context():
             try:
                 found[number] = db.write_together(work)
-            except Exception as error:
+            except BaseException as error:
                 found[number] = type(error)
 
     def hold_up(_tx):
@@ -117,6 +119,38 @@ def test_one_that_is_done_does_not_wait_for_the_next(app):
     assert ids(app) == ["cus_0", "cus_True"]
 
 
+def test_nobody_is_told_that_it_is_done_when_the_process_ends(app):
+    """Those who were to be done each for itself are not done either."""
+    errors = iter((ValueError, SystemExit))
+
+    def end(tx):
+        raise next(errors)
+
+    assert write_at_once(app, end, lambda tx: insert(tx, "cus_0")) == [SystemExit, SystemExit]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Wait for no other writer."""
+    monkeypatch.setattr(db, "LOCK_TIMEOUT", 0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_when_another_process_writes_for_too_long_all_of_them_have_waited(app, executed):
+    """None of them waits as long again for itself."""
+    with app.app_context():
+        group = current_app.extensions["shop.group"]
+        group.waiting = others = [db._Share(lambda tx: insert(tx, "cus_0")) for _ in range(3)]
+        with closing(sqlite3.connect(db.engine().url.database)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(sqlite3.OperationalError):
+                db.write_together(lambda tx: insert(tx, "cus_1"))
+
+    assert executed.count("BEGIN IMMEDIATE") == 1
+    assert {type(share.error) for share in others} == {sqlite3.OperationalError}
+    assert ids(app) == []
+
+
 def test_alone_it_is_a_write_like_any_other(app):
     """Nobody waits for company, and an error is the caller's."""
     assert write_at_once(app, lambda tx: insert(tx, "cus_0")) == ["cus_0"]
@@ -140,3 +174,30 @@ def test_a_commit_that_fails_leaves_nothing_open(app):
         db.write_together(lambda tx: insert(tx, "cus_0"))
 
     assert ids(app) == ["cus_0"]
+
+
+def test_a_connection_that_breaks_is_not_kept(app):
+    """Though it can't even roll back."""
+    with app.app_context():
+        with pytest.raises(sa.exc.ProgrammingError), db.write() as tx:
+            tx.connection.dbapi_connection.close()
+            insert(tx, "cus_0")
+        with db.write() as tx:
+            insert(tx, "cus_1")
+
+    assert ids(app) == ["cus_1"]
+
+
+def test_no_number_of_threads_is_too_many(app):
+    """Each keeps a connection, and has its session's beside it."""
+    threads = 50
+    together = threading.Barrier(threads)
+
+    def read(_):
+        with app.app_context():
+            db.find(db.Prepared(lambda _: sa.select(Customer.id)))
+            together.wait(20)
+            return db.session.scalar(sa.select(1))
+
+    with ThreadPoolExecutor(threads) as pool:
+        assert list(pool.map(read, range(threads))) == [1] * threads

@@ -80,6 +80,16 @@ def test_a_body_that_is_none_of_stripes_is_left_unread(length):
         assert turns.InTurn(lambda *_: [b"unread"], "/webhook", 1_000)(environ, unused) == [b"unread"]
 
 
+def test_what_is_given_up_is_not_given_up_again():
+    """It may be another's by then."""
+
+    def app(_environ, _start_response):
+        with turns.given_up(), turns._turn, turns.given_up():
+            assert turns._turn.locked()
+
+    ask_at_once(app, EVENT)
+
+
 def test_an_error_gives_the_turn_back():
     """During the work, and during a wait."""
 
