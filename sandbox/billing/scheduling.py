@@ -13,8 +13,11 @@ from sandbox.world import World
 EXPIRING = 7 * periods.DAY  # seconds before the last phase ends
 
 
-def start(world: World, schedule: Document) -> None:
-    """Begin: the first phase makes the subscription."""
+def start(world: World, schedule: Document, *, asked: bool) -> None:
+    """Begin: the first phase makes the subscription.
+
+    asked: somebody is there to be told that there is nothing to charge; else it waits for its first payment.
+    """
     first = schedule["phases"][0]
     params: dict[str, Any] = {
         "backdate_start_date": first["start_date"],
@@ -32,6 +35,8 @@ def start(world: World, schedule: Document) -> None:
     world.save(subscription)
     schedule.update(status="active", subscription=subscription["id"], current=0)
     world.save(schedule)
+    if not asked and invoicing.default_method(world, subscription, subscription["customer"]) is None:
+        params["payment_behavior"] = "default_incomplete"
     subscribing.start(world, subscription, params)
     plan(world, schedule)
 
@@ -96,7 +101,7 @@ def enter_phase(world: World, schedule: Document) -> None:
     """A phase begins, or the last one is over."""
     if schedule["status"] == "not_started" and schedule["phases"][0]["start_date"] <= world.now(schedule["customer"]):
         before = world.wire(schedule)
-        start(world, schedule)
+        start(world, schedule, asked=False)
         world.emit("subscription_schedule.updated", schedule, before)
         return
     subscription = world.find(schedule["subscription"], "subscription")

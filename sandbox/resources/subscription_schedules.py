@@ -42,7 +42,7 @@ def create(world: World, params: dict[str, Any]) -> Document:
     made = phases.checked(world, params.get("phases") or [], start, now, mode["type"], customer["currency"])
     schedule = _make(world, params, customer=customer["id"], billing_mode=mode, phases=made)
     if start <= now:
-        scheduling.start(world, schedule)
+        scheduling.start(world, schedule, asked=True)
     else:
         scheduling.plan(world, schedule)
     world.emit("subscription_schedule.created", schedule)

@@ -40,6 +40,22 @@ def test_adopted_subscription_has_one_phase_as_it_is(sandbox: SandboxProcess, st
     assert previous(events[1]) == {"schedule": None}
 
 
+def test_schedule_that_begins_with_nothing_to_charge_waits_for_its_first_payment(
+    sandbox: SandboxProcess, stripe_api: Any
+) -> None:
+    """Nobody is there to be refused."""
+    customer = stripe_api.customers.create({})
+    phases = [{"items": [{"price": monthly(stripe_api).id}]}]
+    start = sandbox.now() + DAY
+    params = {"customer": customer.id, "start_date": start, "phases": phases}
+    schedule = stripe_api.subscription_schedules.create(params)
+    sandbox.advance_to(start)
+    schedule = stripe_api.subscription_schedules.retrieve(schedule.id, {"expand": ["subscription.latest_invoice"]})
+    subscription = schedule.subscription
+    assert (schedule.status, subscription.status) == ("active", "incomplete")
+    assert (subscription.latest_invoice.status, subscription.latest_invoice.amount_due) == ("open", 500)
+
+
 def test_downgrade_takes_place_at_the_periods_end(sandbox: SandboxProcess, stripe_api: Any) -> None:
     """Nothing changes before; the renewal charges the new price, and then the schedule lets go."""
     basic, premium = monthly(stripe_api), monthly(stripe_api, 1500, "Premium")
