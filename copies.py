@@ -23,6 +23,7 @@ from models import (
     TaxId,
 )
 
+ID_LIMIT = 255
 LARGEST = 2**63 - 1  # what a column of whole numbers holds
 
 Row = dict[str, Any]
@@ -85,6 +86,11 @@ def fits(value: str, limit: int | None) -> bool:
     if (limit and len(value) > limit) or "\0" in value:
         return False
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def is_name(value: Any) -> bool:
+    """A string that any database can keep: not empty, not long, no NUL, no half of a surrogate pair."""
+    return isinstance(value, str) and value != "" and fits(value, ID_LIMIT)
 
 
 @functools.cache

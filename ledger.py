@@ -13,10 +13,9 @@ import billing
 import clock
 import db
 import sync
-from copies import READERS, Copy, fits, identity
+from copies import READERS, Copy, identity, is_name
 from models import Customer, PaymentMethod, WebhookEvent
 
-ID_LIMIT = 255
 VERSION_LIMIT = 64
 FINAL = ("done", "ignored")
 UPCOMING = "invoice.upcoming"
@@ -40,11 +39,6 @@ def is_settled(event_id: str) -> bool:
     return look_up(event_id, None)[0]
 
 
-def is_name(value: Any) -> bool:
-    """A string that any database can keep: not empty, not long, no NUL, no half of a surrogate pair."""
-    return isinstance(value, str) and value != "" and fits(value, ID_LIMIT)
-
-
 def named_customer(obj: dict[str, Any]) -> str | None:
     """The id of the customer that an object says it belongs to, or is."""
     customer_id = obj.get("id") if obj["object"] == "customer" else sync.id_of(obj.get("customer"))
@@ -57,8 +51,11 @@ def owner(event: dict[str, Any]) -> str | None:
     if customer_id := named_customer(obj):
         return customer_id
     if obj["object"] == "dispute":  # names its charge alone
+        charge_id = sync.id_of(obj.get("charge"))
+        if not is_name(charge_id):
+            return None
         try:
-            obj = billing.retrieve("charge", str(sync.id_of(obj.get("charge"))), quick=True).object
+            obj = billing.retrieve("charge", str(charge_id), quick=True).object
         except billing.Missing:
             return None
     customer = named_customer(obj)  # a dispute's charge
@@ -83,7 +80,8 @@ def enter(
 ) -> None:
     """Write the ledger's row of an event. `done` commits together with the event's effect."""
     about = {name: event[name] for name in ("id", "type", "created", "api_version")}
-    note(tx, about | {"object_id": identity(event["data"]["object"])}, customer_id, state, error)
+    object_id = identity(event["data"]["object"])
+    note(tx, about | {"object_id": object_id if is_name(object_id) else None}, customer_id, state, error)
 
 
 def note(

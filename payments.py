@@ -258,11 +258,11 @@ def payment_failed(event: Row, settle: sync.Settle) -> None:
 
 
 def _note_order(event: Row, settle: sync.Settle, column: str) -> None:
-    invoice_id = (event["data"]["object"].get("payment_details") or {}).get("order_reference")
+    invoice_id = sync.invoice_of(event["data"]["object"])
 
     def settle_both(tx: sa.Connection) -> None:
         settle(tx)
-        if isinstance(invoice_id, str):
+        if invoice_id:
             _set_order(tx, invoice_id, column, event["created"])
 
     sync.only(settle_both)

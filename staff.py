@@ -10,12 +10,12 @@ from flask_security import current_user
 
 import db
 import health
-import ledger
 import personal
 import readings
 import staff_actions
 import staff_readings
 from auth import staff_required
+from copies import is_name
 from errors import Problem, Str, invalid
 from models import User
 from readings import SubscriptionView
@@ -122,7 +122,7 @@ def events() -> str:
 @staff.post("/events/<event_id>/replay")
 def replay(event_id: str) -> ResponseReturnValue:
     """Bring a failed event into effect."""
-    if not ledger.is_name(event_id):
+    if not is_name(event_id):
         raise Problem(404, "not_found", "There is no such event.")
     outcome = staff_actions.replay(me(), event_id, reason=reason())
     user_id = request.form.get("user_id", type=int)

@@ -28,6 +28,7 @@ from copies import (
     Row,
     id_of,
     identity,
+    is_name,
     read,
     sorted_items,
 )
@@ -123,12 +124,18 @@ def heard(_event: Row, settle: Settle) -> None:
 
 def paid(event: Row, settle: Settle) -> None:
     """A payment went through: its invoice's own events say so too. Ask only if our row, though newer, denies it."""
-    details = event["data"]["object"].get("payment_details")
-    invoice_id = details.get("order_reference") if isinstance(details, dict) else None
-    held = hold(Invoice, invoice_id) if isinstance(invoice_id, str) else None
+    invoice_id = invoice_of(event["data"]["object"])
+    held = hold(Invoice, invoice_id) if invoice_id else None
     if held and event["created"] < held.known_from and held.copy.columns["status"] != "paid":
         return ask("invoice", held.copy.id, None, settle)
     return only(settle)
+
+
+def invoice_of(intent: Row) -> str | None:
+    """The id of the invoice that a payment intent pays."""
+    details = intent.get("payment_details")
+    invoice_id = details.get("order_reference") if isinstance(details, dict) else None
+    return invoice_id if is_name(invoice_id) else None
 
 
 def snapshot(event: Row) -> Copy | None:
@@ -167,7 +174,7 @@ def on_test_clock(obj: Row) -> bool:
     if "test_clock" in obj or "customer" not in obj:
         return bool(obj.get("test_clock"))
     customer_id = id_of(obj["customer"])  # one that is detached no longer says whose it was
-    if customer_id is None:
+    if not is_name(customer_id):
         return True
     row = db.find(CLOCK, id=customer_id)
     return row is not None and row[0] is not None

@@ -18,7 +18,7 @@ import ledger
 import notices
 import payments
 import sync
-from copies import identity
+from copies import identity, is_name
 
 webhooks = Blueprint("webhooks", __name__)
 
@@ -143,7 +143,7 @@ def take(event: dict[str, Any]) -> tuple[dict[str, str], int]:
 def is_about(event_type: str, obj: dict[str, Any]) -> bool:
     """Whether an event's object is what its type promises."""
     kind = ledger.kind_of(event_type) or event_type.split(".")[-2]
-    return obj["object"] == kind and (event_type == ledger.UPCOMING or ledger.is_name(identity(obj)))
+    return obj["object"] == kind and (event_type == ledger.UPCOMING or is_name(identity(obj)))
 
 
 def enter(event: dict[str, Any], customer_id: str | None, state: str, error: Exception | None = None) -> None:
@@ -170,16 +170,16 @@ def parse(body: bytes) -> dict[str, Any]:
     if not isinstance(event, dict) or not isinstance(event.get("data"), dict):
         raise Malformed("not an event")
     obj = event["data"].get("object")
-    if not isinstance(obj, dict) or not ledger.is_name(obj.get("object")) or not ledger.is_name(obj.get("id", "-")):
+    if not isinstance(obj, dict) or not is_name(obj.get("object")) or not is_name(obj.get("id", "-")):
         raise Malformed("no object in the event")
-    if not ledger.is_name(event.get("id")) or not ledger.is_name(event.get("type")):
+    if not is_name(event.get("id")) or not is_name(event.get("type")):
         raise Malformed("no id or type")
     created = event.get("created")
     if type(created) is not int or not 0 <= created <= LATEST:
         raise Malformed("created is not a time")
     if type(event.get("livemode")) is not bool:
         raise Malformed("livemode is not true or false")
-    if not ledger.is_name(event.get("api_version")) or len(event["api_version"]) > VERSION_LIMIT:
+    if not is_name(event.get("api_version")) or len(event["api_version"]) > VERSION_LIMIT:
         event["api_version"] = None
     return event
 

@@ -112,6 +112,7 @@ def stocked(app, monkeypatch):
         tx.execute(sa.insert(Product).values(id="prod_1", known_from=NOW, known_to=NOW, **row))
 
     def retrieve(kind: str, id: str, *, quick: bool = False) -> billing.Answer:
+        id.encode()  # it is part of an address
         for sample in SAMPLES:
             if (sample["object"], sample.get("id")) == (kind, id):
                 return billing.Answer(sample, NOW, 1, None)
@@ -170,6 +171,34 @@ def test_a_mail_that_cant_be_made_of_an_event_holds_nothing_up(stocked):
     answer = stocked.test_client().post("/webhook", data=body, headers={"Stripe-Signature": signature})
 
     assert (answer.status_code, answer.json) == (200, {"status": "done"})
+
+
+INTENT = {"id": "pi_1", "object": "payment_intent", "customer": "cus_1"}
+
+
+@pytest.mark.parametrize("odd", [["cus_1"], {"id": {}}, 10**30, "\ud800", "\0", "x" * 300], ids=ascii)
+@pytest.mark.parametrize(
+    ("obj", "name", "event_type"),
+    [
+        (objects.tax_id(), "customer", "customer.tax_id.updated"),
+        (objects.entitlements("cus_1"), "customer", "entitlements.active_entitlement_summary.updated"),
+        ({"id": "dp_1", "object": "dispute"}, "charge", "charge.dispute.created"),
+        (INTENT, "payment_details", "payment_intent.succeeded"),
+        (INTENT, "payment_details", "payment_intent.processing"),
+    ],
+    ids=["tax_id", "entitlements", "dispute", "paid", "processing"],
+)
+def test_an_odd_id_breaks_nothing(stocked, obj, name, event_type, odd):
+    """Whatever stands where an id belongs; even if we know by other ways whose it is."""
+    value = {"order_reference": odd} if name == "payment_details" and not isinstance(odd, list) else odd
+    event = objects.event({**obj, name: value}, event_type, created=NOW + 1)
+    event["data"]["previous_attributes"] = {"customer": "cus_1"}
+    body = json.dumps(event)
+    signature = stripe.WebhookSignature.generate_signature_header(body, SECRET, int(time.time()))
+
+    answer = stocked.test_client().post("/webhook", data=body, headers={"Stripe-Signature": signature})
+
+    assert answer.status_code == 200
 
 
 def test_no_request_breaks_the_endpoint(stocked):
