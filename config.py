@@ -104,11 +104,15 @@ def web_address(value: str) -> str:
 
 
 def database_address(value: str) -> str:
+    if not value:
+        return value
     try:
-        if value:
-            sa.make_url(value).get_dialect()
+        url = sa.make_url(value)
+        url.get_dialect()
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError, ValueError) as error:
         raise Wrong("must be an address such as postgresql+psycopg://user:password@host/shop") from error
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise Wrong("must name a file: in memory each connection would have a database of its own")
     return value
 
 

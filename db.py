@@ -140,7 +140,10 @@ def migrations() -> Alembic:
 
 @contextmanager
 def write(keeper: Any = None) -> Iterator[sa.Connection]:
-    """One short transaction: committed at the end, rolled back on an exception."""
+    """One short transaction: committed at the end, rolled back on an exception.
+
+    On SQLite by the connection of `keeper`, which by default is this thread.
+    """
     assert not _writing.get(), "a write is open already"
     token = _writing.set(True)
     try:

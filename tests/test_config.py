@@ -67,6 +67,8 @@ def test_create_app_ends_with_the_list():
         ("STRIPE_TIMEOUT", "0", "1 or more"),
         ("DATABASE_URL", "nonsense", "postgresql"),
         ("DATABASE_URL", "oracel://x/y", "postgresql"),
+        ("DATABASE_URL", "sqlite://", "file"),
+        ("DATABASE_URL", "sqlite:///:memory:", "file"),
         ("MAIL_PORT", "70000", "65535"),
         ("RATELIMIT_STORAGE_URI", "foo://", "redis"),
         ("LIMIT_LOGIN_ACCOUNT", "ten", "per"),
