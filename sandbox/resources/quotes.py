@@ -104,7 +104,7 @@ def finalize(world: World, params: dict[str, Any], id: str) -> Document:
         raise missing("line_items")
     now = world.now(quote["customer"])
     quote["expires_at"] = params.get("expires_at", quote["expires_at"])
-    periods.check_future(quote["expires_at"], now, "expires_at")
+    periods.checked(quote["expires_at"], "expires_at", after=now)
     customer = world.get("customer", quote["customer"])
     if quote["series"] is None:
         earlier = "customer = ? AND json_extract(document, '$.revision') = 1 AND status <> 'draft'"
@@ -241,7 +241,7 @@ def _set(world: World, quote: Document, params: dict[str, Any]) -> None:
         customer = world.get("customer", quote["customer"]) if quote["customer"] else None
         quote["lines"] = quoting.checked_lines(world, wishes, customer)
     if "expires_at" in params:
-        periods.check_future(quote["expires_at"], world.now(quote["customer"]), "expires_at")
+        periods.checked(quote["expires_at"], "expires_at", after=world.now(quote["customer"]))
     if quote["collection_method"] == "send_invoice" and quote["days_until_due"] is None:
         raise missing("invoice_settings[days_until_due]")
     quote["currency"] = world.get("price", quote["lines"][0]["price"])["currency"] if quote["lines"] else None

@@ -34,7 +34,7 @@ def create(world: World, params: dict[str, Any]) -> Document:
         KIND,
         "clock_",
         customers=[],
-        frozen_time=params["frozen_time"],
+        frozen_time=periods.checked(params["frozen_time"], "frozen_time"),
         name=params.get("name"),
         status="ready",
         target=params["frozen_time"],

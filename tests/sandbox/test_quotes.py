@@ -144,14 +144,17 @@ def test_what_is_over_stays_as_it_is(sandbox: SandboxProcess, stripe_api: Any, v
 
 
 def test_bad_quotes_are_refused_by_name(stripe_api: Any) -> None:
-    """Nothing to sell, nobody to sell to, two currencies, a time that is over."""
+    """Nothing to sell, nobody to sell to, two currencies, a time that is over or that no calendar has."""
     customer, price = customer_with(stripe_api).id, monthly(stripe_api)
     euros = monthly(stripe_api, currency="eur")
     assert refused(quote, stripe_api, customer, price, euros).param == "line_items"
     items = [{"price": "price_none"}]
     error = refused(stripe_api.quotes.create, {"customer": customer, "line_items": items})
     assert (error.code, error.param) == ("resource_missing", "line_items[0][price]")
-    assert refused(lambda: quote(stripe_api, customer, price, expires_at=1)).param == "expires_at"
+    good = quote(stripe_api, customer, price)
+    for at in (1, 10**17):
+        assert refused(lambda at=at: quote(stripe_api, customer, price, expires_at=at)).param == "expires_at"
+        assert refused(stripe_api.quotes.finalize_quote, good.id, {"expires_at": at}).param == "expires_at"
     mail = {"collection_method": "send_invoice"}
     assert refused(lambda: quote(stripe_api, customer, price, **mail)).param == "invoice_settings[days_until_due]"
     nobodys = stripe_api.quotes.create({"line_items": [{"price": price.id}]})

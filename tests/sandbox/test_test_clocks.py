@@ -87,6 +87,8 @@ def test_lists_leave_customers_of_clocks_out(stripe_api: Any, clock: Any, carol:
 
 def test_limits_of_clocks(stripe_api: Any, clock: Any, carol: Any) -> None:
     """Forwards only, two intervals at most, three customers."""
+    for at in (-1, 10**17):
+        assert refused(stripe_api.test_helpers.test_clocks.create, {"frozen_time": at}).param == "frozen_time"
     clocks = stripe_api.test_helpers.test_clocks
     assert refused(clocks.advance, clock.id, {"frozen_time": START}).param == "frozen_time"
     assert refused(clocks.advance, clock.id, {"frozen_time": START + 732 * DAY}).param == "frozen_time"
