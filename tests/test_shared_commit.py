@@ -12,6 +12,7 @@ from flask import current_app
 
 import db
 from models import Customer, SubscriptionItem
+from tests import postgres
 
 
 @pytest.fixture
@@ -188,14 +189,23 @@ def test_a_connection_that_breaks_is_not_kept(app):
     assert ids(app) == ["cus_1"]
 
 
-def test_no_number_of_threads_is_too_many(app):
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def on_any_database(request, make_app):
+    if request.param == "sqlite":
+        yield make_app()
+        return
+    with postgres.running() as server:
+        yield make_app(DATABASE_URL=server.create())
+
+
+def test_no_number_of_threads_is_too_many(on_any_database):
     """Each keeps a connection, and has its session's beside it."""
-    threads = 50
+    threads = 45
     together = threading.Barrier(threads)
 
     def read(_):
-        with app.app_context():
-            db.find(db.Prepared(lambda _: sa.select(Customer.id)))
+        with on_any_database.app_context():
+            db.find(db.Prepared(lambda _: sa.select(1)))
             together.wait(20)
             return db.session.scalar(sa.select(1))
 
