@@ -59,8 +59,8 @@ class Shop(Flask):
     session_interface = Sessions()
 
     def url_for(self, /, endpoint: str, *, _external: bool | None = None, **values: Any) -> str:
-        if _external:
-            values.setdefault("_scheme", self.config["PREFERRED_URL_SCHEME"])
+        if _external and values.get("_scheme") is None:  # flask.url_for gives it as None
+            values["_scheme"] = self.config["PREFERRED_URL_SCHEME"]
         return super().url_for(endpoint, _external=_external, **values)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
