@@ -30,6 +30,8 @@ def create(world: World, params: dict[str, Any]) -> Document:
     customer = world.get("customer", params["customer"], "customer") if params.get("customer") else None
     if customer and customer.get("test_clock"):
         raise StripeError("This customer is already attached to a test clock.", param="customer")
+    if customer:
+        _check_within_reach(world, params["frozen_time"], world.now(), [customer["id"]])
     clock = world.create(
         KIND,
         "clock_",
@@ -65,12 +67,7 @@ def advance(world: World, params: dict[str, Any], id: str) -> Document:
     if target <= clock["frozen_time"]:
         text = "The frozen time must be after the test clock's current frozen time."
         raise StripeError(text, param="frozen_time")
-    if target > _furthest(world, clock):
-        text = (
-            f"A test clock can be advanced by at most {INTERVALS} intervals of its shortest subscription, or by "
-            f"{YEARS} years without one."
-        )
-        raise StripeError(text, param="frozen_time")
+    _check_within_reach(world, target, clock["frozen_time"], clock["customers"])
     clock.update(status="advancing", target=target)
     world.save(clock)
     world.emit("test_helpers.test_clock.advancing", clock)
@@ -139,18 +136,22 @@ def _take_over(world: World, clock: Document, customer: Document) -> None:
     world.store.db.execute(f"UPDATE jobs SET clock = ? WHERE object IN ({mine})", (clock["id"], customer["id"]))
 
 
-def _furthest(world: World, clock: Document) -> int:
-    """The latest instant that one advance may lead to."""
-    now = clock["frozen_time"]
+def _check_within_reach(world: World, target: int, now: int, customers: list[str]) -> None:
+    """Raises Stripe's error for an instant that no single advance may lead to."""
     ends = [
         periods.after(now, recurring["interval"], recurring["interval_count"], INTERVALS)
-        for customer in clock["customers"]
+        for customer in customers
         for subscription in world.select("subscription", "customer = ?", (customer,))
         if subscription["status"] not in subscribing.ENDED
         for item in subscribing.items_of(world, subscription)
         for recurring in [world.get("price", item["price"])["recurring"]]
     ]
-    return min(ends) if ends else periods.after(now, "year", 1, YEARS)
+    if target > (min(ends) if ends else periods.after(now, "year", 1, YEARS)):
+        text = (
+            f"A test clock can be advanced by at most {INTERVALS} intervals of its shortest subscription, or by "
+            f"{YEARS} years without one."
+        )
+        raise StripeError(text, param="frozen_time")
 
 
 @formats(KIND)

@@ -115,11 +115,13 @@ def test_forgotten_clock_goes_after_thirty_days(sandbox: SandboxProcess, stripe_
 
 
 def test_customer_who_is_there_gets_a_clock(stripe_api: Any, advanced: Any) -> None:
-    """What was due for them falls due by the clock from then on."""
+    """What was due for them falls due by the clock from then on, which is no further on than an advance would lead."""
     customer = customer_with(stripe_api)
     price = monthly(stripe_api)
     subscription = stripe_api.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]})
     now = subscription.created
+    far = {"frozen_time": now + 64 * DAY, "customer": customer.id}
+    assert refused(stripe_api.test_helpers.test_clocks.create, far).param == "frozen_time"
     clock = stripe_api.test_helpers.test_clocks.create({"frozen_time": now, "customer": customer.id})
     assert stripe_api.customers.retrieve(customer.id).test_clock == clock.id
     advanced(clock.id, now + 32 * DAY)
