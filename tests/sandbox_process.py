@@ -76,7 +76,8 @@ class SandboxProcess:
         try:
             connection.request(method, path, body.encode() if body is not None else None, headers or {})
             response = connection.getresponse()
-            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read().decode()
+            said = response.read().decode(errors="replace")
+            return response.status, {k.lower(): v for k, v in response.getheaders()}, said
         finally:
             connection.close()
 
