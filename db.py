@@ -313,7 +313,8 @@ class Group:
 def write_together(work: Callable[[sa.Connection], Any]) -> Any:
     """Do `work` in a transaction that it may share with what other threads do; returns after the commit.
 
-    `work` only executes statements: it may run in another thread, and twice if another's share failed.
+    `work` executes statements, and may render a mail: all it needs of a context is the app's. It may run in another
+    thread, and twice if another's share failed.
     """
     group: Group = current_app.extensions["shop.group"]
     return group.commit(work)
