@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 import sqlalchemy.orm
-from flask import current_app, g, render_template, url_for
+from flask import current_app, g, render_template
 from flask_security import current_user
 
 import clock
@@ -235,14 +235,16 @@ def rules() -> dict[str, Any]:
 def denied(product: str, decision: Decision) -> str:
     """The page that says why, and what to do."""
     name = db.session.scalar(sa.select(Product.name).where(Product.key == product)) or product.title()
-    subscribed = decision.reason not in ("none", "ended", "canceled", "incomplete_expired")
-    action = ("account.settings", "See your account") if subscribed else ("checkout.plans", "See the plans")
+    action: tuple[str, str] | None = None
+    if decision.reason in ("none", "ended", "canceled", "incomplete_expired"):
+        action = ("checkout.plans", "See the plans")
+    elif decision.reason == "other_product":
+        action = ("plan.choose", "Change your plan")
     return render_template(
         "members/denied.html",
         product_name=name,
         decision=decision,
-        action_url=url_for(action[0]),
-        action_text=action[1],
+        action=action,
     )
 
 

@@ -1,12 +1,14 @@
 """The access rule, as a table."""
 
+import re
+
 import pytest
 import sqlalchemy as sa
 
 import clock
 import db
 import sync
-from access import DAY, Standing, access_to, standings_of
+from access import DAY, Decision, Standing, access_to, denied, standings_of
 from models import Customer, User
 from tests import stripe_objects
 
@@ -157,6 +159,21 @@ def test_while_the_first_payment_is_under_way_the_setting_decides(setting):
 def test_active_whose_invoices_are_not_here_yet_is_open():
     """The subscription's event may come before the invoice's."""
     assert ask(standing(first_invoice=None, ever_paid=False)).allowed
+
+
+# --- the closed door
+
+
+@pytest.mark.parametrize(
+    ("reason", "links"),
+    [("other_product", ["/account/plan", "/account"]), ("none", ["/", "/account"]), ("unpaid", ["/account"])],
+)
+def test_a_closed_page_offers_what_opens_it(app, reason, links):
+    """Another plan, any plan, or the account, and nothing twice."""
+    with app.test_request_context("/"):
+        page = denied("premium", Decision(allowed=False, reason=reason))
+
+    assert re.findall(r'class="button[^"]*" href="([^"]+)"', page.partition("<main")[2]) == links
 
 
 # --- from the tables

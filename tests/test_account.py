@@ -78,6 +78,7 @@ def test_an_order_that_is_not_paid_is_nobodys_plan_yet(alice, shop):
 
     assert "Your plan" not in bob.get("/").text
     assert "Your plan" in alice.get("/").text
+    assert 'href="/account/plan">Change to Basic' in alice.get("/").text
 
 
 def test_the_return_page_asks_on_while_an_order_is_open(shop):
