@@ -142,7 +142,7 @@ def test_when_another_process_writes_for_too_long_all_of_them_have_waited(app, e
     with app.app_context():
         group = current_app.extensions["shop.group"]
         group.waiting = others = [db._Share(lambda tx: insert(tx, "cus_0")) for _ in range(3)]
-        with closing(sqlite3.connect(db.engine().url.database)) as other:
+        with closing(sqlite3.connect(str(db.engine().url.database))) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(sqlite3.OperationalError):
                 db.write_together(lambda tx: insert(tx, "cus_1"))
@@ -181,7 +181,8 @@ def test_a_connection_that_breaks_is_not_kept(app):
     """Though it can't even roll back."""
     with app.app_context():
         with pytest.raises(sa.exc.ProgrammingError), db.write() as tx:
-            tx.connection.dbapi_connection.close()
+            raw: Any = tx.connection.dbapi_connection
+            raw.close()
             insert(tx, "cus_0")
         with db.write() as tx:
             insert(tx, "cus_1")

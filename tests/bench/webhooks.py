@@ -20,8 +20,8 @@ import psutil
 import stripe
 
 import db
+import dev
 from app import create_app
-from dev import THREADS
 from tests import stripe_objects as objects
 from tests.bench import met, shown
 from tests.conftest import SETTINGS
@@ -33,6 +33,7 @@ ROUNDS, EVENTS = 11, 1_000
 LONG = {False: 10_000, True: 100_000}  # events over which memory is looked at
 FEW, MANY = 2_000, {False: 100_000, True: 1_000_000}  # subscriptions, which the events are about in turn
 STRIDE = 7_919  # a prime: events in a row are about rows that are far apart
+THREADS = os.environ.get("THREADS", dev.THREADS)
 GROWTH = 5  # megabytes that memory may grow
 SECRET = "whsec_tests"
 START = 1_700_000_000
