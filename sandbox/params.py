@@ -16,6 +16,8 @@ ADDRESSES = {"default_return_url", "privacy_policy_url", "return_url", "terms_of
 MAX_KEYS, MAX_NAME, MAX_VALUE = 50, 40, 500
 UNSET = ""
 LONGEST_INTEGER = 18  # digits; more would not fit into 64 bits
+DECIMAL_PLACES = 12  # https://docs.stripe.com/api/prices/create (unit_amount_decimal)
+LARGEST_DECIMAL = 40  # digits before the point; what is too much to charge is for others to say
 
 
 def decode(given: dict[str, Any], kind: Any, built: frozenset[str], endpoint: str) -> dict[str, Any]:
@@ -47,13 +49,22 @@ def merge_metadata(old: dict[str, str], given: dict[str, str] | None) -> dict[st
 
 
 def _check_contents(given: dict[str, Any], where: str) -> None:
-    """Raises Stripe's error for metadata, at any depth, whose names or values are too long; and for wrong addresses."""
+    """Raises Stripe's error for metadata, at any depth, that is too long, for wrong addresses and endless decimals."""
     for name, inner in given.items():
         param = f"{where}[{name}]" if where else name
         if isinstance(inner, dict):
             (_check_lengths if name == "metadata" else _check_contents)(inner, param)
         elif name in ADDRESSES and inner != UNSET and not _is_address(inner):
             raise StripeError("Not a valid URL", code="url_invalid", param=param)
+        elif name.endswith("_decimal") and inner != UNSET:
+            _check_decimal(Decimal(inner), inner, param)
+
+
+def _check_decimal(value: Decimal, text: str, param: str) -> None:
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -DECIMAL_PLACES or value.adjusted() > LARGEST_DECIMAL:
+        text = f"Invalid decimal: {text[:60]}; must contain at maximum {DECIMAL_PLACES} decimal places."
+        raise StripeError(text, param=param)
 
 
 def _is_address(text: str) -> bool:

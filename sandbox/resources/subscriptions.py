@@ -39,7 +39,7 @@ SETTINGS = (
     "add_invoice_items automatic_tax.enabled cancel_at cancel_at_period_end collection_method days_until_due "
     "default_payment_method default_tax_rates description discounts items.discounts items.metadata items.plan "
     "items.price items.price_data items.quantity items.tax_rates metadata off_session payment_behavior "
-    "payment_settings.payment_method_options payment_settings.payment_method_types "
+    "payment_settings.payment_method_types "
     "payment_settings.save_default_payment_method proration_behavior trial_end trial_from_plan "
     "trial_settings.end_behavior.missing_payment_method"
 )

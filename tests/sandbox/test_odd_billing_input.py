@@ -4,10 +4,21 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.acts import customer_with, monthly, refused
-from tests.sandbox_process import SandboxProcess
+from tests.sandbox.acts import FORM, customer_with, monthly, refused
+from tests.sandbox_process import SECRET_KEY, SandboxProcess
 
 FAR = 99_999_999_999_999_999
+
+
+@pytest.mark.parametrize("amount", ["1e9999", "1e4000", "1e41", "0." + "0" * 12 + "1", "1e-9999"])
+@pytest.mark.parametrize("where", ["", "currency_options[eur]", "tiers[0]"])
+def test_a_decimal_has_12_places_at_most_and_an_end(sandbox: SandboxProcess, where: str, amount: str) -> None:
+    """One that is too long to be written down broke the page that shows it."""
+    tiers = "&billing_scheme=tiered&tiers_mode=volume&tiers[0][up_to]=inf&recurring[interval]=month"
+    name = f"{where}[unit_amount_decimal]" if where else "unit_amount_decimal"
+    form = f"currency=usd&product_data[name]=x&{name}={amount}" + (tiers if "tiers" in where else "")
+    status, _, said = sandbox.request("POST", "/v1/prices", form, {"Authorization": f"Bearer {SECRET_KEY}", **FORM})
+    assert (status, "decimal" in said) == (400, True), said
 
 
 @pytest.mark.parametrize(

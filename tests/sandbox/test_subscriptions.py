@@ -282,6 +282,12 @@ def test_currency_is_the_prices_unless_asked_and_then_fixed(stripe_api: Any) -> 
         ({"expand": ["latest_invoice.nothing"]}, 400, None, "expand"),
         ({"collection_method": "send_invoice"}, 400, "parameter_missing", "days_until_due"),
         ({"automatic_tax": {"enabled": True}}, 400, "sandbox_not_built", None),
+        (
+            {"payment_settings": {"payment_method_options": {"card": {"request_three_d_secure": "any"}}}},
+            400,
+            "sandbox_not_built",
+            None,
+        ),
     ],
 )
 def test_bad_input_is_refused_and_makes_nothing(
