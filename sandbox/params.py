@@ -186,5 +186,7 @@ def _converted(value: Any, kind: Any, origin: Any) -> Any:
     if origin is int:
         return _integer(value)
     if origin in (float, Decimal):
+        if Decimal(value).adjusted() > LARGEST_DECIMAL:
+            raise StripeError(f"Invalid decimal: {value[:60]}")
         return Decimal(value)
     return value

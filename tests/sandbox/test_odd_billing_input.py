@@ -10,6 +10,13 @@ from tests.sandbox_process import SECRET_KEY, SandboxProcess
 FAR = 99_999_999_999_999_999
 
 
+def test_a_length_has_an_end(sandbox: SandboxProcess) -> None:
+    """Infinity is no JSON, and broke every list of products."""
+    form = "name=x&" + "&".join(f"package_dimensions[{n}]=1e9999" for n in ("height", "length", "weight", "width"))
+    status, _, said = sandbox.request("POST", "/v1/products", form, {"Authorization": f"Bearer {SECRET_KEY}", **FORM})
+    assert status == 400, said
+
+
 @pytest.mark.parametrize("amount", ["1e9999", "1e4000", "1e41", "0." + "0" * 12 + "1", "1e-9999"])
 @pytest.mark.parametrize("where", ["", "currency_options[eur]", "tiers[0]"])
 def test_a_decimal_has_12_places_at_most_and_an_end(sandbox: SandboxProcess, where: str, amount: str) -> None:
