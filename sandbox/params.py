@@ -32,7 +32,7 @@ def decode(given: dict[str, Any], kind: Any, built: frozenset[str], endpoint: st
         if not any(path == name or path.startswith(name + ".") for name in built):
             raise errors.not_built(f"the parameter `{path}` of {endpoint}")
     _check_contents(given, "")
-    return typing.cast(dict[str, Any], _typed(given, kind))
+    return typing.cast(dict[str, Any], _typed(given, kind, ""))
 
 
 def merge_metadata(old: dict[str, str], given: dict[str, str] | None) -> dict[str, str]:
@@ -49,22 +49,13 @@ def merge_metadata(old: dict[str, str], given: dict[str, str] | None) -> dict[st
 
 
 def _check_contents(given: dict[str, Any], where: str) -> None:
-    """Raises Stripe's error for metadata, at any depth, that is too long, for wrong addresses and endless decimals."""
+    """Raises Stripe's error for metadata, at any depth, that is too long, and for wrong addresses."""
     for name, inner in given.items():
         param = f"{where}[{name}]" if where else name
         if isinstance(inner, dict):
             (_check_lengths if name == "metadata" else _check_contents)(inner, param)
         elif name in ADDRESSES and inner != UNSET and not _is_address(inner):
             raise StripeError("Not a valid URL", code="url_invalid", param=param)
-        elif name.endswith("_decimal") and inner != UNSET:
-            _check_decimal(Decimal(inner), inner, param)
-
-
-def _check_decimal(value: Decimal, text: str, param: str) -> None:
-    exponent = value.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -DECIMAL_PLACES or value.adjusted() > LARGEST_DECIMAL:
-        text = f"Invalid decimal: {text[:60]}; must contain at maximum {DECIMAL_PLACES} decimal places."
-        raise StripeError(text, param=param)
 
 
 def _is_address(text: str) -> bool:
@@ -145,7 +136,7 @@ def _paths(value: dict[str, Any], prefix: str = "") -> list[str]:
     return found
 
 
-def _typed(value: Any, annotation: Any) -> Any:
+def _typed(value: Any, annotation: Any, where: str) -> Any:
     """The value as the first of the annotation's kinds that takes it; the check has said that one does."""
     kinds = members(annotation)
     if value == UNSET:
@@ -157,7 +148,7 @@ def _typed(value: Any, annotation: Any) -> Any:
         origin = typing.get_origin(kind) or kind
         if origin is Literal or origin is type(None) or not _takes(value, kind):
             continue
-        return _converted(value, kind, origin)
+        return _converted(value, kind, origin, where)
     return value
 
 
@@ -165,28 +156,39 @@ def _takes(value: Any, kind: Any) -> bool:
     return not Check(form=True).value(value, kind, "")
 
 
-def _integer(text: str) -> int:
+def _integer(text: str, param: str) -> int:
     if len(text) > LONGEST_INTEGER:
-        raise StripeError(f"Invalid integer: {text[:60]}", code="parameter_invalid_integer")
+        raise StripeError(f"Invalid integer: {text[:60]}", code="parameter_invalid_integer", param=param)
     return int(text)
 
 
-def _converted(value: Any, kind: Any, origin: Any) -> Any:
+def _decimal(text: str, param: str, places: int) -> Decimal:
+    value = Decimal(text)
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -places or value.adjusted() > LARGEST_DECIMAL:
+        raise StripeError(f"Invalid decimal: {text[:60]}", param=param)
+    return value
+
+
+def _converted(value: Any, kind: Any, origin: Any, where: str) -> Any:
     if origin is list:
         inner = typing.get_args(kind)[0]
-        return [_typed(value[name], inner) for name in sorted(value, key=int)]
+        return [_typed(value[name], inner, f"{where}[{name}]") for name in sorted(value, key=int)]
     if origin is dict:
         inner = typing.get_args(kind)[-1]
-        return {name: UNSET if item == UNSET else _typed(item, inner) for name, item in value.items()}
+        return {
+            name: UNSET if item == UNSET else _typed(item, inner, f"{where}[{name}]") for name, item in value.items()
+        }
     if is_typeddict(origin):
         known = fields(origin)
-        return {name: _typed(item, known[name].annotation) for name, item in value.items()}
+        return {
+            name: _typed(item, known[name].annotation, f"{where}[{name}]" if where else name)
+            for name, item in value.items()
+        }
     if origin is bool:
         return value == "true"
     if origin is int:
-        return _integer(value)
+        return _integer(value, where)
     if origin in (float, Decimal):
-        if Decimal(value).adjusted() > LARGEST_DECIMAL:
-            raise StripeError(f"Invalid decimal: {value[:60]}")
-        return Decimal(value)
+        return _decimal(value, where, DECIMAL_PLACES if origin is Decimal else LARGEST_DECIMAL)
     return value

@@ -14,6 +14,14 @@ def test_a_length_has_an_end(sandbox: SandboxProcess) -> None:
     """Infinity is no JSON, and broke every list of products."""
     form = "name=x&" + "&".join(f"package_dimensions[{n}]=1e9999" for n in ("height", "length", "weight", "width"))
     status, _, said = sandbox.request("POST", "/v1/products", form, {"Authorization": f"Bearer {SECRET_KEY}", **FORM})
+    assert (status, "package_dimensions[" in said) == (400, True), said
+
+
+def test_a_name_of_ones_own_makes_no_decimal(sandbox: SandboxProcess) -> None:
+    """What a payload's values are called says nothing of what they are."""
+    form = "event_name=calls&payload[value_decimal]=abc"
+    headers = {"Authorization": f"Bearer {SECRET_KEY}", **FORM}
+    status, _, said = sandbox.request("POST", "/v1/billing/meter_events", form, headers)
     assert status == 400, said
 
 
@@ -25,7 +33,7 @@ def test_a_decimal_has_12_places_at_most_and_an_end(sandbox: SandboxProcess, whe
     name = f"{where}[unit_amount_decimal]" if where else "unit_amount_decimal"
     form = f"currency=usd&product_data[name]=x&{name}={amount}" + (tiers if "tiers" in where else "")
     status, _, said = sandbox.request("POST", "/v1/prices", form, {"Authorization": f"Bearer {SECRET_KEY}", **FORM})
-    assert (status, "decimal" in said) == (400, True), said
+    assert (status, f'"param": "{name}"' in said) == (400, True), said
 
 
 @pytest.mark.parametrize(
